@@ -1,0 +1,1 @@
+//! The HTTPS edge: AdmissionReview in, AdmissionReview out.

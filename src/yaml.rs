@@ -1,0 +1,193 @@
+//! The only file that knows the YAML crate.
+//!
+//! Reading follows what kubectl reads: YAML 1.1 booleans, octal numbers with a leading zero, merge keys.
+//! Writing quotes whatever a YAML 1.1 reader would take for something else than a string.
+
+use serde_json::Value;
+
+/// What a text may hold before it is refused unread.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest text, in bytes.
+    pub bytes: usize,
+    /// Deepest nesting, in levels.
+    pub depth: usize,
+    /// Most nodes, aliases expanded.
+    pub nodes: usize,
+    /// Whether a key that comes twice is an error; otherwise the last one wins, as in kubectl.
+    pub unique_keys: bool,
+}
+
+/// Limits for sidecar definitions: an object in a cluster could not be larger either.
+pub const DEFINITION: Limits =
+    Limits { bytes: 1 << 20, depth: 64, nodes: 50_000, unique_keys: true };
+
+/// Limits for one document of a user's manifest.
+pub const MANIFEST: Limits =
+    Limits { bytes: 8 << 20, depth: 64, nodes: 500_000, unique_keys: false };
+
+/// Reads one YAML (or JSON) document. An empty one is `Value::Null`.
+///
+/// # Errors
+/// A sentence that says what is wrong, with line and column where the parser knows them.
+pub fn read(text: &str, limits: Limits) -> Result<Value, String> {
+    if text.len() > limits.bytes {
+        return Err(format!(
+            "the document has {} bytes, more than the {} that are read",
+            text.len(),
+            limits.bytes
+        ));
+    }
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_depth = limits.depth;
+    budget.flow_nesting_limit = limits.depth;
+    budget.max_nodes = limits.nodes;
+    budget.max_events = limits.nodes.saturating_mul(4);
+    budget.max_recorded_anchor_events = limits.nodes / 4;
+    budget.max_documents = 1;
+    budget.max_total_scalar_bytes = limits.bytes.saturating_mul(2);
+    let options = serde_saphyr::options! {
+        budget: Some(budget),
+        legacy_octal_numbers: true,
+        duplicate_keys: if limits.unique_keys {
+            serde_saphyr::options::DuplicateKeyPolicy::Error
+        } else {
+            serde_saphyr::options::DuplicateKeyPolicy::LastWins
+        },
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
+/// Writes one document, as block YAML that ends in a newline.
+///
+/// # Errors
+/// What the serializer says; a JSON value can always be written.
+pub fn write(value: &Value) -> Result<String, String> {
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    let mut text =
+        serde_saphyr::to_string_with_options(value, options).map_err(|error| error.to_string())?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The documents of a stream, each with the text that belongs to it, marker line included.
+/// Concatenated, they are the stream again, byte for byte.
+#[must_use]
+pub fn documents(stream: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    for line in stream.split_inclusive('\n') {
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if marker && at > start {
+            found.push(&stream[start..at]);
+            start = at;
+        }
+        at += line.len();
+    }
+    if at > start {
+        found.push(&stream[start..]);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn reads_what_kubectl_reads() {
+        let text = "a: yes\nb: off\nc: 0644\nd: \"yes\"\ne: 1e3\nf: ~\ng: &x [1, 2]\nh: *x\n";
+        let value = read(text, MANIFEST).unwrap();
+        assert_eq!(
+            value,
+            json!({"a": true, "b": false, "c": 420, "d": "yes", "e": 1000.0, "f": null, "g": [1, 2], "h": [1, 2]})
+        );
+        assert_eq!(read("# nothing\n", MANIFEST).unwrap(), Value::Null);
+        assert_eq!(read("{\"a\": [1, \"x\"]}", MANIFEST).unwrap(), json!({"a": [1, "x"]}));
+        assert_eq!(read("a: 1\na: 2\n", MANIFEST).unwrap(), json!({"a": 2}));
+        assert!(read("a: 1\na: 2\n", DEFINITION).is_err());
+    }
+
+    #[test]
+    fn writes_what_every_reader_takes_for_the_same() {
+        for text in [
+            "yes",
+            "no",
+            "on",
+            "off",
+            "y",
+            "0644",
+            "1e3",
+            "null",
+            "~",
+            "1:30",
+            "- a",
+            "a: b",
+            "#",
+            "",
+            " x ",
+            "0x1f",
+            "1_000",
+            "=",
+            "<<",
+            "2026-11-20",
+            "a\nb",
+            "\ttab",
+            "\u{7f}",
+            "a\r\nb",
+            "trailing\n\n",
+        ] {
+            let value = json!({ "k": text, "l": [text] });
+            let written = write(&value).unwrap();
+            assert_eq!(read(&written, MANIFEST).unwrap(), value, "{written}");
+        }
+        assert_eq!(
+            write(&json!({"k": "yes", "l": ["0644", "on"]})).unwrap(),
+            "k: \"yes\"\nl:\n- \"0644\"\n- \"on\"\n"
+        );
+    }
+
+    #[test]
+    fn splits_without_loss() {
+        for (stream, count) in [
+            ("", 0),
+            ("a: 1\n", 1),
+            ("---\na: 1\n", 1),
+            ("a: 1\n---\nb: 2\n", 2),
+            ("# c\n---\na: |\n  ---\n  x\n--- # two\nb: 2", 3),
+            ("a: 1\r\n---\r\nb: 2\r\n", 2),
+            ("a: ---\n----\n", 1),
+        ] {
+            let parts = documents(stream);
+            assert_eq!(parts.len(), count, "{stream:?}");
+            assert_eq!(parts.concat(), stream);
+        }
+    }
+
+    #[test]
+    fn refuses_bombs_quickly() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let below = format!("*a{}", level - 1);
+            let row = vec![below; 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{row}]\n"));
+        }
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let deep_block = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>();
+        let long = format!("a: {}\n", "x".repeat(10 << 20));
+        for text in [bomb, deep, deep_block, long] {
+            let began = Instant::now();
+            assert!(read(&text, DEFINITION).is_err());
+            assert!(read(&text, MANIFEST).is_err());
+            assert!(began.elapsed() < Duration::from_secs(20), "hung");
+        }
+    }
+}
