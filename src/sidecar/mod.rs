@@ -1,41 +1,42 @@
 //! What a sidecar is: definition, parameters, substitution, catalog. Pure, like the engine.
+//!
+//! A definition is read ([`definition`]), compiled ([`compiled`]: parameters, conditions, templates), checked
+//! ([`check`]) and kept in the [`Catalog`]. When a pod arrives, [`Sidecar::render`] fills it in.
 
-/// All sidecars known now.
-#[derive(Debug, Default)]
-pub struct Catalog {}
+mod catalog;
+mod check;
+mod compiled;
+mod condition;
+mod definition;
+mod fields;
+pub mod parameter;
+pub mod piece;
+mod template;
+pub mod value;
 
-/// What is wrong with a definition, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The file.
-    pub source: String,
-    /// The path inside it, such as `spec.containers[0].image`; may be empty.
-    pub path: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
+pub use catalog::{BUILTIN_SOURCE, Catalog, Entry, Fault};
+pub use compiled::Sidecar;
+pub use definition::{LabelSelector, ModeChoice, Operator, Reach, Requirement, Select};
+pub use template::{RenderError, Values};
+
+use serde::Deserialize;
+
+/// How the long-running containers of one instance run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Mode {
+    /// As init containers with `restartPolicy: Always`: started before the application, stopped after it.
+    Native,
+    /// As containers beside the application.
+    Container,
 }
 
-impl Catalog {
-    /// The built-in sidecars.
+impl Mode {
+    /// As it is written in annotations.
     #[must_use]
-    pub fn builtin() -> Self {
-        Self {}
-    }
-
-    /// Adds the definitions in one file's text, which may hold several documents.
-    /// Faulty ones are kept by name, so that asking for them says why, and are reported here.
-    pub fn add(&mut self, source: &str, text: &str) -> Vec<Fault> {
-        let _ = (source, text);
-        Vec::new()
-    }
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.path.is_empty() {
-            write!(f, "{}: {}", self.source, self.message)
-        } else {
-            write!(f, "{}: {}: {}", self.source, self.path, self.message)
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Container => "container",
         }
     }
 }
