@@ -3,14 +3,27 @@
 //! Pure: no I/O, no async, no clock, and nothing that remembers. The webhook, `outrigger inject` and the tests
 //! call the one function [`decide`].
 
+mod additions;
 mod decision;
+mod patch;
+mod place;
+mod request;
+mod resolve;
+mod resources;
+mod status;
 mod view;
+mod wiring;
 
 pub use decision::{Decision, Injected, Injection, Outcome, Problem, Untouched};
 pub use view::PodView;
 
 use std::collections::BTreeMap;
 
+use additions::{Additions, State};
+use request::{Requests, Wanted};
+use status::Status;
+
+use crate::names;
 use crate::sidecar::Catalog;
 
 /// What the pod's namespace says.
@@ -48,6 +61,128 @@ pub struct Context<'a> {
 
 /// What is to be done with a pod: nothing, a patch, or a refusal with every reason.
 #[must_use]
-pub fn decide(_pod: &PodView<'_>, _context: &Context<'_>) -> Decision {
-    Decision { outcome: Outcome::Untouched(Untouched::NotAsked), warnings: Vec::new() }
+pub fn decide(pod: &PodView<'_>, context: &Context<'_>) -> Decision {
+    if pod.annotation(names::MIRROR).is_some() {
+        return Decision { outcome: Outcome::Untouched(Untouched::Mirror), warnings: Vec::new() };
+    }
+    if pod.is_opted_out() {
+        return Decision { outcome: Outcome::Untouched(Untouched::OptedOut), warnings: Vec::new() };
+    }
+    let Requests { wanted, problems, mut warnings } = request::read(pod, context);
+    request::stray_annotations(pod, &wanted, &mut warnings);
+    if wanted.is_empty() && problems.is_empty() {
+        return Decision {
+            outcome: Outcome::Untouched(Untouched::NotAsked),
+            warnings: shortened(warnings),
+        };
+    }
+    let mut plan = Plan {
+        pod,
+        context,
+        status: Status::read(pod),
+        planned: Additions::default(),
+        problems,
+        warnings,
+    };
+    for one in &wanted {
+        plan.place(*one, &wanted);
+    }
+    let outcome = plan.outcome();
+    Decision { outcome, warnings: shortened(plan.warnings) }
+}
+
+/// What was planned so far for one pod.
+struct Plan<'p> {
+    pod: &'p PodView<'p>,
+    context: &'p Context<'p>,
+    status: Status,
+    planned: Additions,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl<'p> Plan<'p> {
+    /// Adds one instance, or says why not: a problem if it was asked for, a warning if it was inherited.
+    fn place(&mut self, wanted: Wanted<'p>, all: &[Wanted<'p>]) {
+        let mut problems = Vec::new();
+        let placement = match resolve::sidecar(wanted, self.context) {
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+            Ok(sidecar) => {
+                let is_injected = |name: &str| self.is_injected(name, all);
+                let instance = resolve::resolve(
+                    wanted,
+                    sidecar,
+                    self.pod,
+                    self.context,
+                    is_injected,
+                    &mut problems,
+                );
+                let state = State { pod: self.pod, planned: &self.planned };
+                let mut placement = place::place(&instance, &state, &self.status);
+                problems.append(&mut placement.problems);
+                Some(placement)
+            }
+        };
+        if let Some(first) = problems.first() {
+            if wanted.asked {
+                problems.retain(|problem| !self.problems.contains(problem));
+                self.problems.append(&mut problems);
+            } else {
+                self.warnings
+                    .push(format!("inherited sidecar {} was left out: {first}", wanted.instance));
+            }
+        } else if let Some(placement) = placement {
+            self.planned.absorb(placement.additions);
+            self.warnings.extend(placement.warnings);
+        }
+    }
+
+    /// Whether a container of the pod is one that an earlier call added.
+    fn is_injected(&self, name: &str, all: &[Wanted<'_>]) -> bool {
+        all.iter().any(|wanted| {
+            wanted.instance == name
+                || self.status.containers(wanted.instance, wanted.sidecar).contains(&name)
+        })
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        if !self.problems.is_empty() {
+            return Outcome::Refused(std::mem::take(&mut self.problems));
+        }
+        if self.planned.instances.is_empty() {
+            return Outcome::Untouched(Untouched::Dropped);
+        }
+        let patch = patch::write(self.pod, &self.planned, &self.status);
+        if patch.0.is_empty() {
+            return Outcome::Untouched(Untouched::Already);
+        }
+        let instances = std::mem::take(&mut self.planned.instances);
+        Outcome::Injected(Injection {
+            patch,
+            instances: instances.into_iter().map(|p| p.injected).collect(),
+        })
+    }
+}
+
+/// At most 8 warnings of at most 200 characters: the API server cuts at 256, and at 4096 all in all
+/// (`k8s.io/apiserver/pkg/endpoints/handlers/warnings.go`).
+fn shortened(mut warnings: Vec<String>) -> Vec<String> {
+    const MOST: usize = 8;
+    const LONGEST: usize = 200;
+    if warnings.len() > MOST {
+        let more = warnings.len() - (MOST - 1);
+        warnings.truncate(MOST - 1);
+        warnings.push(format!("and {more} more warnings"));
+    }
+    for warning in &mut warnings {
+        if let Some((at, _)) = warning.char_indices().nth(LONGEST) {
+            let keep = warning.char_indices().nth(LONGEST - 1).map_or(at, |(at, _)| at);
+            warning.truncate(keep);
+            warning.push('…');
+        }
+    }
+    warnings
 }

@@ -39,6 +39,8 @@ pub struct Sidecar {
     /// The whole document as it was read.
     pub definition: Json,
     pieces: Vec<CompiledPiece>,
+    /// Shared volumes that a container mounts by their names: no container gets these unasked.
+    mounted_by_name: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,8 +98,15 @@ impl Sidecar {
             revision,
             definition: document,
             pieces: compiled,
+            mounted_by_name: mounted_by_name(&pieces),
         };
         Ok((sidecar, pieces))
+    }
+
+    /// Whether some container mounts the shared volume by its name.
+    #[must_use]
+    pub fn mounts_by_name(&self, shared: &str) -> bool {
+        self.mounted_by_name.contains(shared)
     }
 
     /// The value that a parameter takes from the pod, if its definition says so and the pod has one.
@@ -170,6 +179,14 @@ fn env_of(list: &str, name: Option<&Json>, pieces: &[RawPiece]) -> BTreeSet<Stri
     let same = parts.filter(|container| container.get("name") == name);
     let env = same.filter_map(|container| container.get("env")?.as_array()).flatten();
     env.filter_map(|variable| Some(variable.get("name")?.as_str()?.to_owned())).collect()
+}
+
+fn mounted_by_name(pieces: &[RawPiece]) -> BTreeSet<String> {
+    let lists =
+        pieces.iter().flat_map(|p| ["containers", "initContainers"].map(|key| p.body.get(key)));
+    let containers = lists.flatten().filter_map(Json::as_array).flatten();
+    let mounts = containers.filter_map(|c| c.get("volumeMounts")?.as_array()).flatten();
+    mounts.filter_map(|m| Some(m.get("name")?.as_str()?.to_owned())).collect()
 }
 
 fn revision(document: &Json) -> String {

@@ -366,7 +366,7 @@ impl Parameter {
     }
 
     /// A value to try the definition with.
-    pub(super) fn sample(&self) -> Value {
+    pub(crate) fn sample(&self) -> Value {
         let given = self.default.as_ref().or(self.values.first()).or(self.minimum.as_ref());
         if let Some(Ok(value)) = given.map(|text| self.parse(text)) {
             return value;

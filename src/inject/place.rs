@@ -1,0 +1,466 @@
+//! One instance in one pod: there already, or to be added, or why not.
+
+use serde_json::Value as Json;
+
+use super::additions::{Additions, Object, Placed, State, ports, text};
+use super::decision::{Injected, Problem};
+use super::resolve::Instance;
+use super::resources;
+use super::status::Status;
+use super::wiring::{Target, Wiring, mount, no_token_volume, rename_mount};
+use crate::names::{self, INJECT, NO_TOKEN_VOLUME, PARAMETER_INFIX, TOKEN_PATH};
+use crate::sidecar::parameter::Kind;
+use crate::sidecar::piece::Piece;
+use crate::sidecar::value::{Value, clean_path};
+use crate::sidecar::{Mode, Values};
+
+/// What became of an instance.
+#[derive(Debug)]
+pub(super) struct Placement {
+    pub(super) additions: Additions,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Places one instance into the pod as it is with what was planned so far.
+pub(super) fn place(instance: &Instance<'_>, state: &State<'_, '_>, status: &Status) -> Placement {
+    let mut placement =
+        Placement { additions: Additions::default(), problems: Vec::new(), warnings: Vec::new() };
+    let mut placer = Placer { instance, state, out: &mut placement };
+    let (piece, mode) = match placer.render(status) {
+        Ok(rendered) => rendered,
+        Err(problem) => {
+            placement.problems.push(problem);
+            return placement;
+        }
+    };
+    match placer.presence(&piece, status) {
+        Presence::All(containers) => placer.keep(&piece, mode, containers),
+        Presence::None => placer.add(piece, mode),
+        Presence::Problem => {}
+    }
+    placement
+}
+
+enum Presence {
+    All(Vec<String>),
+    None,
+    Problem,
+}
+
+struct Placer<'p, 's, 'a> {
+    instance: &'p Instance<'a>,
+    state: &'p State<'s, 'a>,
+    out: &'p mut Placement,
+}
+
+impl Placer<'_, '_, '_> {
+    fn problem(
+        &mut self,
+        place: impl Into<String>,
+        cause: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.out.problems.push(Problem {
+            place: place.into(),
+            cause: cause.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    fn full_name(&self, container: &Object) -> String {
+        match text(container, "name") {
+            "" => self.instance.name.to_owned(),
+            suffix => format!("{}-{suffix}", self.instance.name),
+        }
+    }
+
+    /// What the definition gives, in the mode that the instance runs in already, if it does.
+    fn render(&self, status: &Status) -> Result<(Piece, Mode), Problem> {
+        let instance = self.instance;
+        let piece = self.render_mode(instance.mode, &instance.values)?;
+        let there = piece.containers.iter().find_map(|container| {
+            let name = self.full_name(container);
+            let (found, is_init) = self.state.pod_container(&name)?;
+            self.is_ours(&name, &found.image.0, container, status).then_some(is_init)
+        });
+        let mode = match there {
+            Some(true) => Mode::Native,
+            Some(false) => Mode::Container,
+            None => instance.mode,
+        };
+        if mode == instance.mode {
+            return Ok((piece, mode));
+        }
+        let values = Values { mode: mode.word(), ..instance.values.clone() };
+        Ok((self.render_mode(mode, &values)?, mode))
+    }
+
+    fn render_mode(&self, mode: Mode, values: &Values<'_>) -> Result<Piece, Problem> {
+        self.instance.sidecar.render(mode, values).map_err(|error| {
+            let parameter = error.parameter.and_then(|n| {
+                let (name, _) = self.instance.sidecar.parameters.get_index(n)?;
+                let value = values.parameters.get(n)?.as_ref()?.to_string();
+                Some((name, value))
+            });
+            match parameter {
+                Some((name, value)) => Problem {
+                    place: format!("{}{PARAMETER_INFIX}{name}", self.instance.name),
+                    cause: format!(
+                        "{value:?} does not fit where {} uses it",
+                        self.instance.sidecar.name
+                    ),
+                    remedy: format!("write {}", error.needs),
+                },
+                None => Problem {
+                    place: INJECT.to_owned(),
+                    cause: format!(
+                        "the definition of {} cannot be filled in for this pod: it needs {}",
+                        self.instance.sidecar.name, error.needs
+                    ),
+                    remedy: "have it corrected, or leave it out".into(),
+                },
+            }
+        })
+    }
+
+    /// Ours: the expected name, and the same image or named by the status annotation.
+    fn is_ours(&self, name: &str, image: &str, expected: &Object, status: &Status) -> bool {
+        image == text(expected, "image")
+            || status.containers(self.instance.name, &self.instance.sidecar.name).contains(&name)
+    }
+
+    /// Whether the instance's containers are in the pod.
+    fn presence(&mut self, piece: &Piece, status: &Status) -> Presence {
+        let (mut present, mut missing) = (Vec::new(), Vec::new());
+        for container in piece.init_containers.iter().chain(&piece.containers) {
+            let name = self.full_name(container);
+            match self.state.pod_container(&name) {
+                Some((found, _)) if self.is_ours(&name, &found.image.0, container, status) => {
+                    present.push(name)
+                }
+                Some(_) => {
+                    self.problem(
+                        INJECT,
+                        format!("the pod has a container {name} of its own"),
+                        format!(
+                            "rename that container, or this instance, as in my-{name}={}",
+                            self.instance.sidecar.name
+                        ),
+                    );
+                    return Presence::Problem;
+                }
+                None => missing.push(name),
+            }
+        }
+        if present.is_empty() {
+            return Presence::None;
+        }
+        // Another revision may have had other containers: then the status annotation says which.
+        let recorded = status.containers(self.instance.name, &self.instance.sidecar.name);
+        let belongs = |name: &str| {
+            let rest = name.strip_prefix(self.instance.name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let all_recorded = !recorded.is_empty()
+            && recorded.iter().all(|n| belongs(n) && self.state.pod_container(n).is_some());
+        if all_recorded {
+            return Presence::All(recorded.into_iter().map(ToOwned::to_owned).collect());
+        }
+        if missing.is_empty() {
+            return Presence::All(present);
+        }
+        self.problem(
+            INJECT,
+            format!(
+                "the pod has {} of {}, but not {}",
+                present.join(", "),
+                self.instance.name,
+                missing.join(", ")
+            ),
+            "remove those containers, or add the rest",
+        );
+        Presence::Problem
+    }
+
+    /// The instance stays as it is; containers that came later are wired up as the others are.
+    fn keep(&mut self, piece: &Piece, mode: Mode, containers: Vec<String>) {
+        let (state, instance) = (self.state, self.instance);
+        let mut wiring = Wiring {
+            state,
+            instance,
+            present: true,
+            additions: &mut self.out.additions,
+            problems: &mut self.out.problems,
+        };
+        let targets = wiring.share(piece);
+        wiring.extend_app(piece, &targets);
+        self.placed(mode, containers, true);
+    }
+
+    fn add(&mut self, piece: Piece, mode: Mode) {
+        let (state, instance) = (self.state, self.instance);
+        self.check_pod(&piece);
+        self.check_names(&piece);
+        if !instance.uncertain_port {
+            self.check_ports(&piece);
+        }
+        if instance.uncertain {
+            return;
+        }
+        let mut wiring = Wiring {
+            state,
+            instance,
+            present: false,
+            additions: &mut self.out.additions,
+            problems: &mut self.out.problems,
+        };
+        let targets = wiring.share(&piece);
+        wiring.extend_app(&piece, &targets);
+        self.own_volumes(&piece);
+        self.out.additions.share_process_namespace =
+            piece.share_process_namespace && state.pod.spec.share_process_namespace != Some(true);
+        let names: Vec<_> = piece
+            .init_containers
+            .iter()
+            .chain(&piece.containers)
+            .map(|c| self.full_name(c))
+            .collect();
+        let guaranteed = resources::is_guaranteed(state.pod);
+        let token = piece.api_token;
+        let once: Vec<_> = piece
+            .init_containers
+            .into_iter()
+            .map(|c| self.finish(c, &targets, None, guaranteed, token))
+            .collect();
+        let policy = (mode == Mode::Native).then_some("Always");
+        let lasting: Vec<_> = piece
+            .containers
+            .into_iter()
+            .map(|c| self.finish(c, &targets, policy, guaranteed, token))
+            .collect();
+        let additions = &mut self.out.additions;
+        additions.init_containers = once;
+        match mode {
+            Mode::Native => additions.init_containers.extend(lasting),
+            Mode::Container => additions.containers = lasting,
+        }
+        if let Some(cause) =
+            resources::beyond_pod_level(state, &additions.init_containers, &additions.containers)
+        {
+            self.problem(
+                "spec.resources",
+                format!("{}: {cause}", instance.name),
+                "raise the pod's resources, or lower the sidecar's by its parameters",
+            );
+        }
+        self.warn(mode);
+        self.placed(mode, names, false);
+    }
+
+    fn placed(&mut self, mode: Mode, containers: Vec<String>, before: bool) {
+        let injected = Injected {
+            instance: self.instance.name.to_owned(),
+            sidecar: self.instance.sidecar.name.clone(),
+            native: mode == Mode::Native,
+            containers,
+        };
+        let revision = self.instance.sidecar.revision.clone();
+        self.out.additions.instances.push(Placed { injected, revision, before });
+    }
+
+    /// What the pod as a whole says against it.
+    fn check_pod(&mut self, piece: &Piece) {
+        let pod = self.state.pod;
+        if pod.is_windows() {
+            self.problem(
+                INJECT,
+                format!("{} runs on Linux, and this pod on Windows", self.instance.name),
+                "leave it out",
+            );
+        }
+        if !piece.share_process_namespace {
+            return;
+        }
+        if pod.spec.host_pid {
+            self.problem(
+                "spec.hostPID",
+                format!(
+                    "{} shares the pod's process namespace, and this pod uses the node's",
+                    self.instance.name
+                ),
+                format!("remove hostPID, or {}", self.instance.name),
+            );
+        }
+        if pod.spec.share_process_namespace == Some(false) {
+            self.problem(
+                "spec.shareProcessNamespace",
+                format!(
+                    "{} shares the pod's process namespace, and the pod says false",
+                    self.instance.name
+                ),
+                format!("set it to true, remove it, or leave {} out", self.instance.name),
+            );
+        }
+    }
+
+    fn check_names(&mut self, piece: &Piece) {
+        for container in piece.init_containers.iter().chain(&piece.containers) {
+            let name = self.full_name(container);
+            if self.state.has_planned_container(&name) {
+                self.problem(
+                    INJECT,
+                    format!("another instance has a container {name} too"),
+                    "rename one of the instances",
+                );
+            }
+        }
+        let shared = piece.shared_volumes.iter().map(|v| v.name.as_str());
+        let names: Vec<_> = piece.volumes.iter().map(|v| text(v, "name")).chain(shared).collect();
+        for name in names {
+            let name = format!("{}-{name}", self.instance.name);
+            if self.state.pod_volume(&name).is_some() {
+                self.problem(
+                    INJECT,
+                    format!("the pod has a volume {name} of its own"),
+                    "rename that volume, or this instance",
+                );
+            } else if self.state.planned_volume(&name).is_some() {
+                self.problem(
+                    INJECT,
+                    format!("another instance has a volume {name} too"),
+                    "rename one of the instances",
+                );
+            }
+        }
+        let token_volume = self.state.pod_volume(NO_TOKEN_VOLUME);
+        if !piece.api_token && token_volume.is_some_and(|v| !v.is_empty_dir()) {
+            self.problem("spec.volumes", format!("{NO_TOKEN_VOLUME} is the name of a volume that Outrigger adds, and here it is no emptyDir"), "rename that volume");
+        }
+    }
+
+    /// A port that two containers of a pod listen on works for one of them.
+    fn check_ports(&mut self, piece: &Piece) {
+        let mut seen: Vec<(i64, &str)> = Vec::new();
+        for container in &piece.containers {
+            for (port, protocol) in ports(container) {
+                let holder = self.state.holder_of_port(port, protocol);
+                let own = seen.contains(&(port, protocol)).then_some(self.instance.name);
+                if let Some(holder) = holder.or(own) {
+                    let place = self.instance.annotation_where(|p, value| {
+                        p.kind == Kind::Port && *value == Value::Integer(port)
+                    });
+                    self.problem(
+                        place,
+                        format!(
+                            "port {port}/{protocol} of {} is taken by container {holder}",
+                            self.instance.name
+                        ),
+                        "choose another port",
+                    );
+                }
+                seen.push((port, protocol));
+            }
+        }
+    }
+
+    fn own_volumes(&mut self, piece: &Piece) {
+        for volume in &piece.volumes {
+            let mut volume = volume.clone();
+            let name = format!("{}-{}", self.instance.name, text(&volume, "name"));
+            volume.insert("name".into(), name.into());
+            self.out.additions.volumes.push(volume);
+        }
+        if !piece.api_token && !self.state.has_volume(NO_TOKEN_VOLUME) {
+            self.out.additions.volumes.push(no_token_volume());
+        }
+    }
+
+    /// A definition's container as it stands in the pod.
+    fn finish(
+        &mut self,
+        container: Object,
+        targets: &[Target],
+        restart_policy: Option<&str>,
+        guaranteed: bool,
+        api_token: bool,
+    ) -> Object {
+        let mut finished = Object::new();
+        finished.insert("name".into(), self.full_name(&container).into());
+        let mut mounts: Vec<Json> = Vec::new();
+        let explicit = container.get("volumeMounts").and_then(Json::as_array).into_iter().flatten();
+        for wanted in explicit.filter_map(Json::as_object) {
+            mounts.push(Json::Object(rename_mount(wanted, self.instance.name, targets)));
+        }
+        for target in targets {
+            // A volume that some container mounts by its name is mounted only by name.
+            if !self.instance.sidecar.mounts_by_name(&target.shared) {
+                mounts.push(Json::Object(mount(
+                    &target.volume,
+                    &target.sidecar_path,
+                    &target.sub_path,
+                    target.read_only,
+                )));
+            }
+        }
+        if !api_token {
+            mounts.push(Json::Object(mount(NO_TOKEN_VOLUME, TOKEN_PATH, "", true)));
+        }
+        self.check_mounts(&mounts);
+        finished.extend(container.into_iter().filter(|(key, _)| key != "name"));
+        finished.insert("volumeMounts".into(), Json::Array(mounts));
+        if let Some(policy) = restart_policy {
+            finished.insert("restartPolicy".into(), policy.into());
+        }
+        if guaranteed && !resources::equalise(&mut finished) {
+            let name = text(&finished, "name").to_owned();
+            self.out.warnings.push(format!(
+                "the pod is no longer Guaranteed: {name} has no CPU or no memory to request"
+            ));
+        }
+        finished
+    }
+
+    /// Kubernetes allows one mount for each path of a container.
+    fn check_mounts(&mut self, mounts: &[Json]) {
+        let mut seen = Vec::new();
+        for path in mounts.iter().filter_map(|m| m.get("mountPath")?.as_str()) {
+            let path = clean_path(path).unwrap_or_else(|| path.to_owned());
+            if seen.contains(&path) {
+                let place = self.instance.annotation_where(|_, value| {
+                    value.to_string() == path || value.directories().contains(&path)
+                });
+                self.problem(
+                    place,
+                    format!("{} mounts {path} for itself", self.instance.name),
+                    "choose another path",
+                );
+                return;
+            }
+            seen.push(path);
+        }
+    }
+
+    fn warn(&mut self, mode: Mode) {
+        let name = self.instance.name;
+        let additions = &self.out.additions;
+        let opened: Vec<_> = additions
+            .containers
+            .iter()
+            .chain(&additions.init_containers)
+            .flat_map(|c| ports(c))
+            .map(|(p, _)| p.to_string())
+            .collect();
+        let pod = self.state.pod;
+        if pod.spec.host_network && !opened.is_empty() {
+            self.out.warnings.push(format!(
+                "the pod uses hostNetwork: port {} of {name} opens on the node itself",
+                opened.join(", ")
+            ));
+        }
+        let ends = matches!(&*pod.spec.restart_policy.0, "Never" | "OnFailure");
+        if ends && mode == Mode::Container {
+            self.out.warnings.push(format!("{name} runs as a plain container and never ends, so a Job's pod never completes; use native sidecars ({name}{PARAMETER_INFIX}{}: native)", names::MODE));
+        }
+    }
+}

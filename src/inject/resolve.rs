@@ -1,0 +1,415 @@
+//! An instance's values, mode and app containers: pinned, pod, namespace, installation, definition, in this order.
+
+use super::decision::Problem;
+use super::request::Wanted;
+use super::view::{Container, PodView};
+use super::{Context, Settings};
+use crate::names::{self, CONTAINERS, INJECT, MODE, PARAMETER_INFIX};
+use crate::sidecar::parameter::{Kind, Parameter, Setter, one_of};
+use crate::sidecar::value::Value;
+use crate::sidecar::{Mode, ModeChoice, Sidecar, Values};
+
+/// An app container, by its place in the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Slot {
+    Init(usize),
+    App(usize),
+}
+
+impl Slot {
+    pub(super) fn of<'v, 'a>(self, pod: &'v PodView<'a>) -> Option<&'v Container<'a>> {
+        match self {
+            Self::Init(n) => pod.init_containers().get(n),
+            Self::App(n) => pod.containers().get(n),
+        }
+    }
+}
+
+/// An instance with all that its definition needs to be filled in.
+#[derive(Debug)]
+pub(super) struct Instance<'a> {
+    pub(super) name: &'a str,
+    pub(super) sidecar: &'a Sidecar,
+    pub(super) values: Values<'a>,
+    pub(super) mode: Mode,
+    /// The app containers that are wired up.
+    pub(super) wired: Vec<Slot>,
+    /// Some values are only samples, since what was given does not fit: names and ports still can be checked.
+    pub(super) uncertain: bool,
+    /// One of those is a port.
+    pub(super) uncertain_port: bool,
+}
+
+impl Instance<'_> {
+    /// The annotation of the first parameter of which `is` holds, to tell the user what to change.
+    pub(super) fn annotation_where(&self, is: impl Fn(&Parameter, &Value) -> bool) -> String {
+        let parameters = self.sidecar.parameters.iter().zip(&self.values.parameters);
+        let mut found = parameters.filter_map(|((name, parameter), value)| {
+            is(parameter, value.as_ref()?).then_some(name)
+        });
+        found.next().map_or_else(
+            || INJECT.to_owned(),
+            |name| format!("{}{PARAMETER_INFIX}{name}", self.name),
+        )
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Pinned,
+    Pod,
+    Namespace,
+    Installation,
+}
+
+struct Given<'t> {
+    text: &'t str,
+    origin: Origin,
+}
+
+/// What one instance is looked up in.
+struct Lookup<'a, 'c> {
+    wanted: Wanted<'a>,
+    sidecar: &'a Sidecar,
+    pod: &'a PodView<'a>,
+    context: &'c Context<'a>,
+    problems: &'c mut Vec<Problem>,
+}
+
+/// The sidecar behind a name, or the problem that there is none.
+pub(super) fn sidecar<'a>(
+    wanted: Wanted<'_>,
+    context: &Context<'a>,
+) -> Result<&'a Sidecar, Problem> {
+    let namespace = context.namespace.name.as_str();
+    let problem = |cause, remedy| Problem { place: INJECT.to_owned(), cause, remedy };
+    match context.catalog.find(namespace, wanted.sidecar) {
+        Some(Ok(sidecar)) => Ok(sidecar),
+        Some(Err(faults)) => {
+            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            Err(problem(
+                format!("the definition of {:?} is faulty: {first}", wanted.sidecar),
+                "have it corrected, or leave it out".into(),
+            ))
+        }
+        None => {
+            let known: Vec<_> = context.catalog.names(namespace).collect();
+            let near = names::nearest(wanted.sidecar, known.iter().copied());
+            Err(problem(
+                format!("there is no sidecar {:?}", wanted.sidecar),
+                near.map_or_else(
+                    || format!("there are {}", known.join(", ")),
+                    |near| format!("did you mean {near}?"),
+                ),
+            ))
+        }
+    }
+}
+
+/// All values of one instance. Problems are added to `problems`; the instance is as good as can be without them.
+pub(super) fn resolve<'a>(
+    wanted: Wanted<'a>,
+    sidecar: &'a Sidecar,
+    pod: &'a PodView<'a>,
+    context: &Context<'a>,
+    is_injected: impl Fn(&str) -> bool,
+    problems: &mut Vec<Problem>,
+) -> Instance<'a> {
+    let mut lookup = Lookup { wanted, sidecar, pod, context, problems };
+    let before = lookup.problems.len();
+    let wired = lookup.wired(is_injected);
+    let mode = lookup.mode();
+    lookup.unknown_parameters();
+    let first = wired.first().and_then(|slot| slot.of(pod));
+    let app_user = first
+        .and_then(|c| c.security_context.run_as_user)
+        .or(pod.spec.security_context.run_as_user)
+        .filter(|user| *user != 0);
+    let mut values = Values {
+        parameters: Vec::with_capacity(sidecar.parameters.len()),
+        app_name: first.map_or("", |c| &c.name.0),
+        app_user,
+        namespace: &context.namespace.name,
+        instance: wanted.instance,
+        mode: mode.word(),
+        image: &context.settings.image,
+    };
+    let mut uncertain_port = false;
+    for (name, parameter) in &sidecar.parameters {
+        let value = lookup.value(name, parameter, &values).unwrap_or_else(|| {
+            uncertain_port |= parameter.kind == Kind::Port;
+            let default = parameter.default.as_ref().and_then(|d| parameter.parse(d).ok());
+            default.or_else(|| Some(parameter.sample()))
+        });
+        values.parameters.push(value);
+    }
+    lookup.exactly_one(&values);
+    let uncertain = lookup.problems.len() > before;
+    Instance { name: wanted.instance, sidecar, values, mode, wired, uncertain, uncertain_port }
+}
+
+impl<'a> Lookup<'a, '_> {
+    fn problem(&mut self, place: String, cause: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push(Problem { place, cause: cause.into(), remedy: remedy.into() });
+    }
+
+    fn annotation(&self, parameter: &str) -> String {
+        format!("{}{PARAMETER_INFIX}{parameter}", self.wanted.instance)
+    }
+
+    /// The text that somebody gave; an empty one counts as absent.
+    fn given(&self, parameter: &str) -> Option<Given<'a>> {
+        let installation = |of: fn(&Settings) -> &_| {
+            let all: &'a std::collections::BTreeMap<
+                String,
+                std::collections::BTreeMap<String, String>,
+            > = of(self.context.settings);
+            all.get(&self.sidecar.name).and_then(|s| s.get(parameter)).map(String::as_str)
+        };
+        let key = self.annotation(parameter);
+        let namespace: &'a super::Namespace = self.context.namespace;
+        let sources = [
+            (Origin::Pinned, installation(|s| &s.pinned)),
+            (Origin::Pod, self.pod.annotation(&key)),
+            (Origin::Namespace, namespace.annotations.get(&key).map(String::as_str)),
+            (Origin::Installation, installation(|s| &s.defaults)),
+        ];
+        sources.into_iter().find_map(|(origin, text)| {
+            let text = text?.trim();
+            (!text.is_empty()).then_some(Given { text, origin })
+        })
+    }
+
+    /// What to change, for a value from there.
+    fn place(&self, parameter: &str, origin: Origin) -> String {
+        let key = self.annotation(parameter);
+        match origin {
+            Origin::Pod => key,
+            Origin::Namespace => format!("namespace {}: {key}", self.context.namespace.name),
+            Origin::Pinned => {
+                format!("pinned by the administrator: {}.{parameter}", self.sidecar.name)
+            }
+            Origin::Installation => {
+                format!("defaults of the installation: {}.{parameter}", self.sidecar.name)
+            }
+        }
+    }
+
+    /// The value of a parameter: `None` if there was a problem, `Some(None)` if it stays unset.
+    #[expect(clippy::option_option, reason = "a problem is not the same as no value")]
+    fn value(
+        &mut self,
+        name: &str,
+        parameter: &Parameter,
+        values: &Values<'_>,
+    ) -> Option<Option<Value>> {
+        self.check_pinned(name);
+        let Some(given) = self.given(name) else {
+            if let Some(value) = self.sidecar.value_from_pod(parameter, values) {
+                return Some(Some(value));
+            }
+            if let Some(default) = &parameter.default {
+                return Some(parameter.parse(default).ok());
+            }
+            if !parameter.required {
+                return Some(None);
+            }
+            let cause =
+                format!("missing, and {} needs it ({})", self.sidecar.name, parameter.description);
+            let remedy = format!(
+                "add the annotation with a {}, such as {:?}",
+                parameter.kind,
+                example(parameter)
+            );
+            self.problem(self.annotation(name), cause, remedy);
+            return None;
+        };
+        let setter = match given.origin {
+            Origin::Pod => Some(Setter::Pod),
+            Origin::Namespace => Some(Setter::Namespace),
+            Origin::Installation => Some(Setter::Installation),
+            Origin::Pinned => None,
+        };
+        if setter.is_some_and(|setter| !parameter.settable_by.contains(&setter)) {
+            let setters: Vec<_> =
+                parameter.settable_by.iter().map(|s| format!("the {s}")).collect();
+            let place = self.place(name, given.origin);
+            self.problem(place, format!("only {} may set it", one_of(&setters)), "remove it");
+            return None;
+        }
+        match parameter.parse(given.text) {
+            Ok(value) => Some(Some(value)),
+            Err(misfit) => {
+                let place = self.place(name, given.origin);
+                self.problem(place, format!("{:?} {}", given.text, misfit.cause), misfit.remedy);
+                None
+            }
+        }
+    }
+
+    /// A pod that sets what is pinned to something else would not get what it asks for.
+    fn check_pinned(&mut self, name: &str) {
+        let Some(Given { text: pinned, origin: Origin::Pinned }) = self.given(name) else { return };
+        let key = self.annotation(name);
+        let own = self
+            .pod
+            .annotation(&key)
+            .map(str::trim)
+            .filter(|own| !own.is_empty() && *own != pinned);
+        if let Some(own) = own {
+            let cause =
+                format!("{own:?} cannot be had: the administrator has pinned it to {pinned:?}");
+            self.problem(key, cause, "remove the annotation");
+        }
+    }
+
+    fn exactly_one(&mut self, values: &Values<'_>) {
+        let among = &self.sidecar.exactly_one_of;
+        let set = among
+            .iter()
+            .filter(|n| values.parameters.get(**n).is_some_and(Option::is_some))
+            .count();
+        if among.is_empty() || set == 1 {
+            return;
+        }
+        let keys: Vec<_> = among
+            .iter()
+            .filter_map(|n| self.sidecar.parameters.get_index(*n))
+            .map(|(name, _)| self.annotation(name))
+            .collect();
+        let first = keys.first().cloned().unwrap_or_default();
+        self.problem(
+            first,
+            format!("{} needs exactly one of these, and {set} are set", self.sidecar.name),
+            format!("set {}", one_of(&keys)),
+        );
+    }
+
+    /// Annotations of this instance that are no parameter of its sidecar.
+    fn unknown_parameters(&mut self) {
+        let prefix = format!("{}{PARAMETER_INFIX}", self.wanted.instance);
+        let pod = self.pod;
+        for (key, _) in pod.annotations() {
+            let Some(name) = key.strip_prefix(&prefix) else { continue };
+            if name == CONTAINERS || name == MODE || self.sidecar.parameters.contains_key(name) {
+                continue;
+            }
+            let known: Vec<_> = self
+                .sidecar
+                .parameters
+                .keys()
+                .map(String::as_str)
+                .chain([CONTAINERS, MODE])
+                .collect();
+            let remedy = match names::nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("it has {}", known.join(", ")),
+            };
+            self.problem(
+                key.to_owned(),
+                format!("{} has no parameter {name:?}", self.sidecar.name),
+                remedy,
+            );
+        }
+    }
+
+    fn mode(&mut self) -> Mode {
+        let can = self.context.settings.native;
+        let chosen = match self.sidecar.mode {
+            ModeChoice::Native => Mode::Native,
+            ModeChoice::Auto if can => Mode::Native,
+            ModeChoice::Auto | ModeChoice::Container => Mode::Container,
+        };
+        let given = self.given(MODE);
+        let place =
+            given.as_ref().map_or_else(|| INJECT.to_owned(), |g| self.place(MODE, g.origin));
+        let wanted = match given.as_ref().map(|g| g.text) {
+            None => chosen,
+            Some("native") => Mode::Native,
+            Some("container") => Mode::Container,
+            Some(other) => {
+                self.problem(
+                    place,
+                    format!("{other:?} is not a mode"),
+                    "write native or container",
+                );
+                return chosen;
+            }
+        };
+        if wanted == Mode::Native && !can {
+            let remedy = if given.is_some() {
+                "write container"
+            } else {
+                "leave it out, or run it on a newer Kubernetes"
+            };
+            self.problem(
+                place,
+                format!(
+                    "{} would be a native sidecar, which this cluster does not run",
+                    self.sidecar.name
+                ),
+                remedy,
+            );
+        } else if wanted != chosen && self.sidecar.mode != ModeChoice::Auto {
+            self.problem(
+                place,
+                format!("{} only runs in mode {}", self.sidecar.name, chosen.word()),
+                "remove the annotation",
+            );
+        }
+        wanted
+    }
+
+    /// The app containers that are wired up; `is_injected` tells those that are sidecars of ours.
+    fn wired(&mut self, is_injected: impl Fn(&str) -> bool) -> Vec<Slot> {
+        let pod = self.pod;
+        let app = || (0..pod.containers().len()).map(Slot::App);
+        let all = || app().chain((0..pod.init_containers().len()).map(Slot::Init));
+        let name = |slot: &Slot| slot.of(pod).map_or("", |c| &c.name.0);
+        let own = |slot: &Slot| !is_injected(name(slot));
+        let Some(given) = self.given(CONTAINERS) else {
+            let first: Vec<_> = app().find(own).into_iter().collect();
+            if first.is_empty() {
+                self.problem(
+                    "spec.containers".into(),
+                    "the pod has no container to add a sidecar to",
+                    "add one",
+                );
+            }
+            return first;
+        };
+        if given.text == "*" {
+            return app().filter(own).collect();
+        }
+        let mut wired = Vec::new();
+        for wanted in given.text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+            match all().find(|slot| name(slot) == wanted) {
+                Some(slot) if !wired.contains(&slot) => wired.push(slot),
+                Some(_) => {}
+                None => {
+                    let known: Vec<_> = all().filter(own).collect();
+                    let known: Vec<_> = known.iter().map(name).collect();
+                    let near = names::nearest(wanted, known.iter().copied());
+                    let remedy = near.map_or_else(
+                        || format!("write * or {}", one_of(&known)),
+                        |near| format!("did you mean {near}?"),
+                    );
+                    let place = self.place(CONTAINERS, given.origin);
+                    self.problem(place, format!("the pod has no container {wanted:?}"), remedy);
+                }
+            }
+        }
+        wired
+    }
+}
+
+/// A value that a parameter could have, to show in a remedy.
+fn example(parameter: &Parameter) -> String {
+    match parameter.kind {
+        Kind::String => "...".into(),
+        Kind::Path => "/var/www/html".into(),
+        Kind::Globs => "/var/log/app/*.log".into(),
+        _ => parameter.sample().to_string(),
+    }
+}
