@@ -1,3 +1,10 @@
 //! Parses the command line and runs the command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use outrigger::commands::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -31,6 +31,14 @@ pub const MANIFEST: Limits =
 /// # Errors
 /// A sentence that says what is wrong, with line and column where the parser knows them.
 pub fn read(text: &str, limits: Limits) -> Result<Value, String> {
+    read_after(0, text, limits)
+}
+
+/// Reads one document as [`read`] does; `lines` lines of the file come before it, and are counted in errors.
+///
+/// # Errors
+/// As of [`read`].
+pub fn read_after(lines: usize, text: &str, limits: Limits) -> Result<Value, String> {
     if text.len() > limits.bytes {
         return Err(format!(
             "the document has {} bytes, more than the {} that are read",
@@ -56,7 +64,15 @@ pub fn read(text: &str, limits: Limits) -> Result<Value, String> {
         },
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let message = error.to_string();
+        let Some(place) = error.location() else { return message };
+        let (line, column) = (place.line(), place.column());
+        match message.strip_suffix(&format!(" at line {line}, column {column}")) {
+            Some(cause) => format!("{cause} at line {}, column {column}", line + lines as u64),
+            None => message,
+        }
+    })
 }
 
 /// Writes one document, as block YAML that ends in a newline.
@@ -170,6 +186,13 @@ mod tests {
             assert_eq!(parts.len(), count, "{stream:?}");
             assert_eq!(parts.concat(), stream);
         }
+    }
+
+    #[test]
+    fn counts_lines_of_the_whole_file() {
+        let error = |lines| read_after(lines, "a: 1\n b: 2\n", MANIFEST).unwrap_err();
+        assert!(error(0).ends_with(" at line 2, column 3"), "{}", error(0));
+        assert!(error(40).ends_with(" at line 42, column 3"), "{}", error(40));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Mode;
 use super::condition::{self, Condition};
 use super::definition::{self, Definition, Faults, ModeChoice, RawPiece, Reach, Select};
-use super::parameter::Parameter;
+use super::Parameter;
 use super::piece::{self, Piece};
 use super::template::{Builtin, RenderError, Scope, Template, Values};
 use super::value::Value;

@@ -16,6 +16,7 @@ pub mod value;
 
 pub use catalog::{BUILTIN_SOURCE, Catalog, Entry, Fault};
 pub use compiled::Sidecar;
+pub use parameter::Parameter;
 pub use definition::{LabelSelector, ModeChoice, Operator, Reach, Requirement, Select};
 pub use template::{RenderError, Values};
 
