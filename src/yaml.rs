@@ -3,6 +3,8 @@
 //! Reading follows what kubectl reads: YAML 1.1 booleans, octal numbers with a leading zero, merge keys.
 //! Writing quotes whatever a YAML 1.1 reader would take for something else than a string.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// What a text may hold before it is refused unread.
@@ -46,6 +48,20 @@ pub fn read_after(lines: usize, text: &str, limits: Limits) -> Result<Value, Str
             limits.bytes
         ));
     }
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MOST_INDENTED_LINES {
+        match parse(&text, limits) {
+            Ok(value) => return Ok(value),
+            Err(error) => match indented(&text, &error) {
+                Some(better) => text = Cow::Owned(better),
+                None => return Err(located(&error, lines)),
+            },
+        }
+    }
+    parse(&text, limits).map_err(|error| located(&error, lines))
+}
+
+fn parse(text: &str, limits: Limits) -> Result<Value, serde_saphyr::Error> {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = limits.depth;
     budget.flow_nesting_limit = limits.depth;
@@ -64,15 +80,32 @@ pub fn read_after(lines: usize, text: &str, limits: Limits) -> Result<Value, Str
         },
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let message = error.to_string();
-        let Some(place) = error.location() else { return message };
-        let (line, column) = (place.line(), place.column());
-        match message.strip_suffix(&format!(" at line {line}, column {column}")) {
-            Some(cause) => format!("{cause} at line {}, column {column}", line + lines as u64),
-            None => message,
-        }
-    })
+    serde_saphyr::from_str_with_options(text, options)
+}
+
+/// How many lines of quoted text are indented before giving up: each costs another look at the document.
+const MOST_INDENTED_LINES: usize = 200;
+
+/// kubectl reads quoted text whose later lines are not indented, as in JSON inside an annotation, and our parser
+/// does not. Indentation means nothing there, so the line that it names can be given some.
+fn indented(text: &str, error: &serde_saphyr::Error) -> Option<String> {
+    if !error.to_string().contains("invalid indentation in multiline quoted scalar") {
+        return None;
+    }
+    let line = usize::try_from(error.location()?.line()).ok()?.checked_sub(1)?;
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    Some(format!("{}{:64}{}", &text[..start], "", &text[start..]))
+}
+
+/// The message, with the line counted in the whole file.
+fn located(error: &serde_saphyr::Error, lines: usize) -> String {
+    let message = error.to_string();
+    let Some(place) = error.location() else { return message };
+    let (line, column) = (place.line(), place.column());
+    match message.strip_suffix(&format!(" at line {line}, column {column}")) {
+        Some(cause) => format!("{cause} at line {}, column {column}", line + lines as u64),
+        None => message,
+    }
 }
 
 /// Writes one document, as block YAML that ends in a newline.
@@ -186,6 +219,13 @@ mod tests {
             assert_eq!(parts.len(), count, "{stream:?}");
             assert_eq!(parts.concat(), stream);
         }
+    }
+
+    #[test]
+    fn quoted_text_need_not_be_indented() {
+        let text = "a:\n  b: '{\n  \"c\": [1,\n2]\n  }'\n  d: \"x\ny\"\n";
+        let value = read(text, MANIFEST).unwrap();
+        assert_eq!(value, json!({"a": {"b": "{ \"c\": [1, 2] }", "d": "x y"}}));
     }
 
     #[test]

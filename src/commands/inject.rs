@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::engine::{Engine, EngineArgs};
 use super::manifest::{self, Workload};
 use super::source::{self, Document};
-use crate::inject::{Context, Decision, Namespace, Outcome, PodView, Problem, decide};
+use crate::inject::{
+    Context, Decision, Namespace, Outcome, PodView, Problem, decide, unreadable_asks,
+};
 use crate::names;
 
 /// Add sidecars to the pods in a manifest
@@ -127,8 +129,14 @@ fn inject(
         let json = serde_json::to_vec(pod)?;
         let pod = match PodView::from_json(&json) {
             Ok(pod) => pod,
-            Err(error) => {
+            Err(error) if unreadable_asks(&pod.to_string()) => {
                 report.error(&object, &error);
+                continue;
+            }
+            Err(error) => {
+                report.warn_all([format!(
+                    "{object}: left as it is, since it cannot be read: {error}"
+                )]);
                 continue;
             }
         };

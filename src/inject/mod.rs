@@ -15,7 +15,7 @@ mod view;
 mod wiring;
 
 pub use decision::{Decision, Injected, Injection, Outcome, Problem, Untouched};
-pub use view::PodView;
+pub use view::{PodView, unreadable_asks};
 
 use std::collections::BTreeMap;
 

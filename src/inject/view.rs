@@ -205,7 +205,7 @@ impl<'a> PodView<'a> {
     pub fn from_json(bytes: &'a [u8]) -> Result<Self, String> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| format!("{}: {}", error.path(), error.inner()))
+            .map_err(|error| format!("{}: {}", error.path(), cause(error.inner())))
     }
 
     /// Whether the pod itself asks for sidecars.
@@ -253,6 +253,24 @@ impl<'a> PodView<'a> {
     pub(super) fn volumes(&self) -> &[Volume<'a>] {
         self.spec.volumes.as_deref().unwrap_or_default()
     }
+}
+
+/// The parser's message without the place in the JSON, which no user wrote; the path says where.
+fn cause(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).map(ToOwned::to_owned).unwrap_or(message)
+}
+
+/// Whether the JSON of a pod that cannot be read asks for sidecars: only its annotations need to be in order.
+#[must_use]
+pub fn unreadable_asks(json: &str) -> bool {
+    let pod: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let asked =
+        pod.get("metadata").and_then(|m| m.get("annotations")).and_then(|a| a.get(names::INJECT));
+    asked.is_some_and(|value| {
+        !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
+    })
 }
 
 impl Container<'_> {
@@ -351,5 +369,60 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
         Ok(Cow::Owned(number.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn borrows_unless_escaped() {
+        let pod = PodView::from_json(
+            br#"{"spec": {"containers": [{"name": "a", "image": "x\u003c"}], "unknown": [[{}]]}}"#,
+        )
+        .unwrap();
+        let container = &pod.containers()[0];
+        assert!(matches!(container.name.0, Cow::Borrowed("a")));
+        assert!(matches!(&container.image.0, Cow::Owned(text) if text == "x<"));
+    }
+
+    #[test]
+    fn says_where_a_pod_cannot_be_read() {
+        for (json, expected) in [
+            (
+                r#"{"spec": {"containers": [{"name": 5}]}}"#,
+                "spec.containers[0].name: invalid type: integer `5`, expected a string",
+            ),
+            (
+                r#"{"spec": {"hostPID": "yes"}}"#,
+                "spec.hostPID: invalid type: string \"yes\", expected a boolean",
+            ),
+            (
+                r#"{"metadata": {"annotations": []}}"#,
+                "metadata.annotations: invalid type: sequence, expected a map of annotations",
+            ),
+        ] {
+            assert_eq!(
+                PodView::from_json(json.as_bytes()).map(|_| ()),
+                Err(expected.to_owned()),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unreadable_pod_may_still_ask() {
+        for (pod, expected) in [
+            (json!({"metadata": {"annotations": {"outrigger.dev/inject": "topz"}}}), true),
+            (json!({"metadata": {"annotations": {"outrigger.dev/inject": 5, "a": [1]}}}), true),
+            (json!({"metadata": {"annotations": {"outrigger.dev/inject": ""}}}), false),
+            (json!({"metadata": {"annotations": {"a": "b"}}}), false),
+            (json!({"metadata": {"annotations": []}}), false),
+            (json!("text"), false),
+        ] {
+            assert_eq!(unreadable_asks(&pod.to_string()), expected, "{pod}");
+        }
     }
 }

@@ -8,9 +8,9 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::Mode;
+use super::Parameter;
 use super::condition::{self, Condition};
 use super::definition::{self, Definition, Faults, ModeChoice, RawPiece, Reach, Select};
-use super::Parameter;
 use super::piece::{self, Piece};
 use super::template::{Builtin, RenderError, Scope, Template, Values};
 use super::value::Value;

@@ -16,8 +16,8 @@ pub mod value;
 
 pub use catalog::{BUILTIN_SOURCE, Catalog, Entry, Fault};
 pub use compiled::Sidecar;
-pub use parameter::Parameter;
 pub use definition::{LabelSelector, ModeChoice, Operator, Reach, Requirement, Select};
+pub use parameter::Parameter;
 pub use template::{RenderError, Values};
 
 use serde::Deserialize;

@@ -4,7 +4,6 @@
 //! The answer is written from a struct of our own, since kube's serialises the patch as an array of numbers.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,8 +11,7 @@ use json_patch::Patch;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::inject::PodView;
-use crate::names;
+use crate::inject::{PodView, unreadable_asks};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -106,7 +104,7 @@ pub fn read(body: &[u8]) -> Result<Review<'_>, String> {
         })?;
     wire.checked(|raw| match tracked(serde_json::Deserializer::from_str(raw.get())) {
         Ok(pod) => Subject::Pod(pod),
-        Err(why) => Subject::Unreadable { asks: asks(raw), why },
+        Err(why) => Subject::Unreadable { asks: unreadable_asks(raw.get()), why },
     })
 }
 
@@ -176,24 +174,6 @@ impl<O> Request<'_, O> {
                 is(&kind.group, "") && is(&kind.version, "v1") && is(&kind.kind, "Pod")
             })
     }
-}
-
-/// Whether a pod that could not be read asks for sidecars: only its annotations need to be in order.
-fn asks(pod: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Pod<'a> {
-        #[serde(borrow)]
-        metadata: Metadata<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Metadata<'a> {
-        #[serde(borrow)]
-        annotations: BTreeMap<String, &'a RawValue>,
-    }
-    serde_json::from_str::<Pod<'_>>(pod.get()).is_ok_and(|pod| {
-        let value = pod.metadata.annotations.get(names::INJECT);
-        value.is_some_and(|value| !matches!(value.get(), "\"\"" | "null"))
-    })
 }
 
 /// What the API server is told.
@@ -292,21 +272,6 @@ mod tests {
         assert!(matches!(review.uid, Cow::Borrowed("u")));
         assert!(matches!(&review.namespace, Cow::Owned(text) if text == "a<b"));
         assert!(matches!(review.subject, Subject::Other));
-    }
-
-    #[test]
-    fn an_unreadable_pod_may_still_ask() {
-        for (pod, expected) in [
-            (json!({"metadata": {"annotations": {"outrigger.dev/inject": "topz"}}}), true),
-            (json!({"metadata": {"annotations": {"outrigger.dev/inject": 5, "a": [1]}}}), true),
-            (json!({"metadata": {"annotations": {"outrigger.dev/inject": ""}}}), false),
-            (json!({"metadata": {"annotations": {"a": "b"}}}), false),
-            (json!({"metadata": {"annotations": []}}), false),
-            (json!("text"), false),
-        ] {
-            let raw = RawValue::from_string(pod.to_string()).unwrap();
-            assert_eq!(asks(&raw), expected, "{pod}");
-        }
     }
 
     #[test]
