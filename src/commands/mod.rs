@@ -8,6 +8,7 @@ pub mod engine;
 mod inject;
 mod manifest;
 mod marked;
+mod reference;
 mod serve;
 mod sidecars;
 mod source;

@@ -1,7 +1,6 @@
 //! `outrigger sidecars`: which there are, how one is used, and whether definitions are right.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,8 +8,8 @@ use anyhow::anyhow;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{engine, source};
-use crate::sidecar::{Catalog, Fault, Parameter, Sidecar};
+use super::{engine, reference, source};
+use crate::sidecar::{Catalog, Fault, Sidecar};
 use crate::{names, yaml};
 
 /// List, explain and check sidecar definitions
@@ -151,88 +150,9 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> anyhow::Result<&'a Sidecar> {
 
 fn show(sidecar: &Sidecar, output: ShowOutput) -> anyhow::Result<String> {
     match output {
-        ShowOutput::Markdown => Ok(page(sidecar)),
+        ShowOutput::Markdown => Ok(reference::page(sidecar)),
         ShowOutput::Yaml => write_yaml(&sidecar.definition),
         ShowOutput::Json => super::pretty(&sidecar.definition),
-    }
-}
-
-/// The reference page of a sidecar, in Markdown.
-fn page(sidecar: &Sidecar) -> String {
-    let Sidecar { name, description, source, parameters, .. } = sidecar;
-    let mut page =
-        format!("# {name}\n\n{}\n\nSource: {source}\n\n## Example\n\n", description.trim_end());
-    let _ = write!(page, "```yaml\nmetadata:\n  annotations:\n    {}: {name}\n", names::INJECT);
-    for (parameter, about) in parameters.iter().filter(|(_, about)| about.required) {
-        let _ =
-            writeln!(page, "    {name}{}{parameter}: {}", names::PARAMETER_INFIX, sample(about));
-    }
-    page.push_str("```\n");
-    if !parameters.is_empty() {
-        page.push_str("\n## Parameters\n\n| annotation | type | default | limits | meaning |\n|---|---|---|---|---|\n");
-    }
-    for (parameter, about) in parameters {
-        let cells = [
-            code(&format!("{name}{}{parameter}", names::PARAMETER_INFIX)),
-            about.kind.to_string(),
-            default(about),
-            limits(about),
-            about.description.clone(),
-        ];
-        let cells = cells.map(|cell| cell.trim().replace('|', "\\|").replace('\n', " "));
-        let _ = writeln!(page, "| {} |", cells.join(" | "));
-    }
-    page
-}
-
-/// A value to begin with, for a parameter that needs one.
-fn sample(about: &Parameter) -> &str {
-    let by_type = || match about.kind.to_string().as_str() {
-        "integer" => "1",
-        "boolean" => "true",
-        "port" => "8080",
-        "path" => "/data",
-        "duration" => "60s",
-        "quantity" => "100Mi",
-        "globs" => "/var/log/*.log",
-        _ => "...",
-    };
-    about.values.first().or(about.minimum.as_ref()).map_or_else(by_type, String::as_str)
-}
-
-fn default(about: &Parameter) -> String {
-    match (about.required, &about.default_from, &about.default) {
-        (true, ..) => "required".to_owned(),
-        (_, Some(from), Some(default)) => format!("{}, or {}", code(from), code(default)),
-        (_, Some(from), None) => code(from),
-        (_, None, Some(default)) => code(default),
-        (_, None, None) => "unset".to_owned(),
-    }
-}
-
-fn limits(about: &Parameter) -> String {
-    let mut limits = Vec::new();
-    if !about.values.is_empty() {
-        let values: Vec<_> = about.values.iter().map(|value| code(value)).collect();
-        limits.push(format!("one of {}", values.join(", ")));
-    }
-    limits.extend(about.minimum.as_ref().map(|minimum| format!("at least {}", code(minimum))));
-    limits.extend(about.maximum.as_ref().map(|maximum| format!("at most {}", code(maximum))));
-    limits.extend(about.pattern.as_ref().map(|pattern| format!("matches {}", code(pattern))));
-    // Pod, namespace and installation: all three is no limit.
-    if (1..3).contains(&about.settable_by.len()) {
-        let who: Vec<_> = about.settable_by.iter().map(ToString::to_string).collect();
-        limits.push(format!("set by {} only", who.join(", ")));
-    }
-    limits.join("; ")
-}
-
-/// A Markdown code span.
-fn code(text: &str) -> String {
-    match text {
-        "" => "empty".to_owned(),
-        _ if text.contains('`') => format!("`` {text} ``"),
-        _ => format!("`{text}`"),
     }
 }
 

@@ -220,7 +220,7 @@ impl<'a> Lookup<'a, '_> {
             let remedy = format!(
                 "add the annotation with a {}, such as {:?}",
                 parameter.kind,
-                example(parameter)
+                parameter.example(name)
             );
             self.problem(self.annotation(name), cause, remedy);
             return None;
@@ -401,15 +401,5 @@ impl<'a> Lookup<'a, '_> {
             }
         }
         wired
-    }
-}
-
-/// A value that a parameter could have, to show in a remedy.
-fn example(parameter: &Parameter) -> String {
-    match parameter.kind {
-        Kind::String => "...".into(),
-        Kind::Path => "/var/www/html".into(),
-        Kind::Globs => "/var/log/app/*.log".into(),
-        _ => parameter.sample().to_string(),
     }
 }

@@ -285,9 +285,32 @@ impl Container<'_> {
 }
 
 /// Text, borrowed where the JSON has no escapes in it. (A `Cow` alone would not borrow inside a list.)
-#[derive(Debug, Default, Deserialize)]
-#[serde(bound = "'de: 'a")]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_str(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, in quotes")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
 
 /// `null` means absent, as it does to Kubernetes.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
@@ -393,11 +416,15 @@ mod tests {
         for (json, expected) in [
             (
                 r#"{"spec": {"containers": [{"name": 5}]}}"#,
-                "spec.containers[0].name: invalid type: integer `5`, expected a string",
+                "spec.containers[0].name: invalid type: integer `5`, expected a string, in quotes",
             ),
             (
                 r#"{"spec": {"hostPID": "yes"}}"#,
                 "spec.hostPID: invalid type: string \"yes\", expected a boolean",
+            ),
+            (
+                r#"{"metadata": {"annotations": {"log.outrigger.dev/maxLine": 64}}}"#,
+                "metadata.annotations.log.outrigger.dev/maxLine: invalid type: integer `64`, expected a string, in quotes",
             ),
             (
                 r#"{"metadata": {"annotations": []}}"#,

@@ -366,7 +366,8 @@ impl Parameter {
     }
 
     /// A value to try the definition with.
-    pub(crate) fn sample(&self) -> Value {
+    #[must_use]
+    pub fn sample(&self) -> Value {
         let given = self.default.as_ref().or(self.values.first()).or(self.minimum.as_ref());
         if let Some(Ok(value)) = given.map(|text| self.parse(text)) {
             return value;
@@ -381,6 +382,17 @@ impl Parameter {
             Kind::Quantity => Value::Quantity("1".into(), 1_000_000_000),
             Kind::Globs => Value::List(vec![Value::Text("/sample/path/*.log".into())]),
             Kind::List => Value::List(self.items.iter().map(|items| items.sample()).collect()),
+        }
+    }
+
+    /// A value such as a user could write, to begin with.
+    #[must_use]
+    pub fn example(&self, name: &str) -> String {
+        match self.kind {
+            Kind::String if self.values.is_empty() && self.default.is_none() => format!("<{name}>"),
+            Kind::Path => "/var/www/html".into(),
+            Kind::Globs => "/var/log/app/*.log".into(),
+            _ => self.sample().to_string(),
         }
     }
 

@@ -32,6 +32,10 @@ pub struct Review<'a> {
 }
 
 /// What a review is about.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each request, and nearly always the large one"
+)]
 #[derive(Debug)]
 pub enum Subject<'a> {
     /// A pod that is being created.
