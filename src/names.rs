@@ -22,6 +22,9 @@ pub const MODE: &str = "mode";
 pub const RESERVED_PARAMETERS: [&str; 6] =
     ["containers", "mode", "instance", "app", "pod", "outrigger"];
 
+/// What people write in the list of sidecars to say something else: no sidecar has such a name.
+pub const NO_SIDECARS: [&str; 7] = ["none", "true", "false", "yes", "no", "enabled", "disabled"];
+
 /// `apiVersion` of a sidecar definition.
 pub const API_VERSION: &str = "outrigger.dev/v1alpha1";
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::decision::Injected;
 use super::resolve::Slot;
 use super::view::{Container, PodView, Volume};
-use crate::sidecar::value::clean_path;
+use crate::sidecar::value::{below, clean_path};
 
 /// A core/v1 object.
 pub(super) type Object = Map<String, Json>;
@@ -68,6 +68,34 @@ pub(super) struct Mounted<'s> {
     pub(super) read_only_ours: bool,
 }
 
+impl<'s> Mounted<'s> {
+    /// A mount that is to be added.
+    pub(super) fn planned(mount: &'s Object) -> Self {
+        Self {
+            volume: text(mount, "name"),
+            path: clean(text(mount, "mountPath")),
+            sub_path: text(mount, "subPath"),
+            by_expression: mount.contains_key("subPathExpr"),
+            read_only_ours: mount.get("readOnly") == Some(&Json::Bool(true)),
+        }
+    }
+
+    /// Whether this is mounted below `upper`, at a directory which that volume need not have. (The kubelet makes a
+    /// `subPath`'s directory, so that a volume's own directory can be mounted where it is.)
+    pub(super) fn is_below(&self, upper: &Self) -> bool {
+        let Some(rest) = below(&self.path, &upper.path).filter(|rest| !rest.is_empty()) else {
+            return false;
+        };
+        self.volume != upper.volume || self.sub_path != join_sub_paths(upper.sub_path, rest)
+    }
+}
+
+/// A directory of a directory of a volume; both may be empty.
+pub(super) fn join_sub_paths(upper: &str, lower: &str) -> String {
+    let parts = [upper.trim_matches('/'), lower];
+    parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("/")
+}
+
 /// The pod, and what was planned so far.
 #[derive(Debug)]
 pub(super) struct State<'s, 'a> {
@@ -87,14 +115,7 @@ impl<'s, 'a> State<'s, 'a> {
             read_only_ours: false,
         });
         let planned = self.planned.app.get(&slot).into_iter().flat_map(|edit| &edit.mounts);
-        let planned = planned.map(|mount| Mounted {
-            volume: text(mount, "name"),
-            path: clean(text(mount, "mountPath")),
-            sub_path: text(mount, "subPath"),
-            by_expression: mount.contains_key("subPathExpr"),
-            read_only_ours: mount.get("readOnly") == Some(&Json::Bool(true)),
-        });
-        present.chain(planned).collect()
+        present.chain(planned.map(Mounted::planned)).collect()
     }
 
     /// Whether an app container has that variable.
@@ -124,6 +145,12 @@ impl<'s, 'a> State<'s, 'a> {
         find(self.pod.containers())
             .map(|c| (c, false))
             .or_else(|| find(self.pod.init_containers()).map(|c| (c, true)))
+    }
+
+    /// Whether a container of the pod was found to be an earlier instance's.
+    pub(super) fn belongs_to_another(&self, name: &str) -> bool {
+        let kept = self.planned.instances.iter().filter(|placed| placed.before);
+        kept.flat_map(|placed| &placed.injected.containers).any(|container| container == name)
     }
 
     fn planned_containers(&self) -> impl Iterator<Item = &'s Object> {

@@ -4,6 +4,7 @@
 //! call the one function [`decide`].
 
 mod additions;
+mod clash;
 mod decision;
 mod patch;
 mod place;

@@ -90,7 +90,10 @@ impl Writer {
 
     fn annotations(&mut self, pod: &PodView<'_>, plan: &Additions, status: &Status, changes: bool) {
         let mut wanted = Map::new();
-        if let Some(status) = status.updated(&plan.instances) {
+        let is_in_pod = |name: &str| {
+            pod.containers().iter().chain(pod.init_containers()).any(|c| c.name.0 == name)
+        };
+        if let Some(status) = status.updated(&plan.instances, is_in_pod) {
             wanted.insert(STATUS.into(), status.into());
         }
         if (changes || !wanted.is_empty()) && pod.annotation(DEFAULT_CONTAINER).is_none() {

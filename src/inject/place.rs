@@ -9,10 +9,8 @@ use super::resources;
 use super::status::Status;
 use super::wiring::{Target, Wiring, mount, no_token_volume, rename_mount};
 use crate::names::{self, INJECT, NO_TOKEN_VOLUME, PARAMETER_INFIX, TOKEN_PATH};
-use crate::sidecar::parameter::Kind;
 use crate::sidecar::piece::Piece;
-use crate::sidecar::value::{Value, clean_path};
-use crate::sidecar::{Mode, Values};
+use crate::sidecar::{Mode, ModeChoice, Values};
 
 /// What became of an instance.
 #[derive(Debug)]
@@ -35,7 +33,7 @@ pub(super) fn place(instance: &Instance<'_>, state: &State<'_, '_>, status: &Sta
         }
     };
     match placer.presence(&piece, status) {
-        Presence::All(containers) => placer.keep(&piece, mode, containers),
+        Presence::All(containers) => placer.keep(&piece, mode, containers, status),
         Presence::None => placer.add(piece, mode),
         Presence::Problem => {}
     }
@@ -48,14 +46,14 @@ enum Presence {
     Problem,
 }
 
-struct Placer<'p, 's, 'a> {
-    instance: &'p Instance<'a>,
-    state: &'p State<'s, 'a>,
-    out: &'p mut Placement,
+pub(super) struct Placer<'p, 's, 'a> {
+    pub(super) instance: &'p Instance<'a>,
+    pub(super) state: &'p State<'s, 'a>,
+    pub(super) out: &'p mut Placement,
 }
 
 impl Placer<'_, '_, '_> {
-    fn problem(
+    pub(super) fn problem(
         &mut self,
         place: impl Into<String>,
         cause: impl Into<String>,
@@ -68,7 +66,7 @@ impl Placer<'_, '_, '_> {
         });
     }
 
-    fn full_name(&self, container: &Object) -> String {
+    pub(super) fn full_name(&self, container: &Object) -> String {
         match text(container, "name") {
             "" => self.instance.name.to_owned(),
             suffix => format!("{}-{suffix}", self.instance.name),
@@ -136,6 +134,10 @@ impl Placer<'_, '_, '_> {
         for container in piece.init_containers.iter().chain(&piece.containers) {
             let name = self.full_name(container);
             match self.state.pod_container(&name) {
+                Some(_) if self.state.belongs_to_another(&name) => {
+                    self.another_has("container", &name);
+                    return Presence::Problem;
+                }
                 Some((found, _)) if self.is_ours(&name, &found.image.0, container, status) => {
                     present.push(name)
                 }
@@ -144,8 +146,8 @@ impl Placer<'_, '_, '_> {
                         INJECT,
                         format!("the pod has a container {name} of its own"),
                         format!(
-                            "rename that container, or this instance, as in my-{name}={}",
-                            self.instance.sidecar.name
+                            "rename that container, or this instance, as in my-{}={}",
+                            self.instance.name, self.instance.sidecar.name
                         ),
                     );
                     return Presence::Problem;
@@ -184,8 +186,12 @@ impl Placer<'_, '_, '_> {
     }
 
     /// The instance stays as it is; containers that came later are wired up as the others are.
-    fn keep(&mut self, piece: &Piece, mode: Mode, containers: Vec<String>) {
+    fn keep(&mut self, piece: &Piece, mode: Mode, containers: Vec<String>, status: &Status) {
         let (state, instance) = (self.state, self.instance);
+        if instance.wired_by_default && status.has(instance.name) {
+            // What was the first container then is wired up; another may have been put before it since.
+            return self.placed(mode, containers, true);
+        }
         let mut wiring = Wiring {
             state,
             instance,
@@ -269,101 +275,6 @@ impl Placer<'_, '_, '_> {
         self.out.additions.instances.push(Placed { injected, revision, before });
     }
 
-    /// What the pod as a whole says against it.
-    fn check_pod(&mut self, piece: &Piece) {
-        let pod = self.state.pod;
-        if pod.is_windows() {
-            self.problem(
-                INJECT,
-                format!("{} runs on Linux, and this pod on Windows", self.instance.name),
-                "leave it out",
-            );
-        }
-        if !piece.share_process_namespace {
-            return;
-        }
-        if pod.spec.host_pid {
-            self.problem(
-                "spec.hostPID",
-                format!(
-                    "{} shares the pod's process namespace, and this pod uses the node's",
-                    self.instance.name
-                ),
-                format!("remove hostPID, or {}", self.instance.name),
-            );
-        }
-        if pod.spec.share_process_namespace == Some(false) {
-            self.problem(
-                "spec.shareProcessNamespace",
-                format!(
-                    "{} shares the pod's process namespace, and the pod says false",
-                    self.instance.name
-                ),
-                format!("set it to true, remove it, or leave {} out", self.instance.name),
-            );
-        }
-    }
-
-    fn check_names(&mut self, piece: &Piece) {
-        for container in piece.init_containers.iter().chain(&piece.containers) {
-            let name = self.full_name(container);
-            if self.state.has_planned_container(&name) {
-                self.problem(
-                    INJECT,
-                    format!("another instance has a container {name} too"),
-                    "rename one of the instances",
-                );
-            }
-        }
-        let shared = piece.shared_volumes.iter().map(|v| v.name.as_str());
-        let names: Vec<_> = piece.volumes.iter().map(|v| text(v, "name")).chain(shared).collect();
-        for name in names {
-            let name = format!("{}-{name}", self.instance.name);
-            if self.state.pod_volume(&name).is_some() {
-                self.problem(
-                    INJECT,
-                    format!("the pod has a volume {name} of its own"),
-                    "rename that volume, or this instance",
-                );
-            } else if self.state.planned_volume(&name).is_some() {
-                self.problem(
-                    INJECT,
-                    format!("another instance has a volume {name} too"),
-                    "rename one of the instances",
-                );
-            }
-        }
-        let token_volume = self.state.pod_volume(NO_TOKEN_VOLUME);
-        if !piece.api_token && token_volume.is_some_and(|v| !v.is_empty_dir()) {
-            self.problem("spec.volumes", format!("{NO_TOKEN_VOLUME} is the name of a volume that Outrigger adds, and here it is no emptyDir"), "rename that volume");
-        }
-    }
-
-    /// A port that two containers of a pod listen on works for one of them.
-    fn check_ports(&mut self, piece: &Piece) {
-        let mut seen: Vec<(i64, &str)> = Vec::new();
-        for container in &piece.containers {
-            for (port, protocol) in ports(container) {
-                let holder = self.state.holder_of_port(port, protocol);
-                let own = seen.contains(&(port, protocol)).then_some(self.instance.name);
-                if let Some(holder) = holder.or(own) {
-                    let place = self.instance.annotation_where(|p, value| {
-                        p.kind == Kind::Port && *value == Value::Integer(port)
-                    });
-                    self.problem(
-                        place,
-                        format!(
-                            "port {port}/{protocol} of {} is taken by container {holder}",
-                            self.instance.name
-                        ),
-                        "choose another port",
-                    );
-                }
-                seen.push((port, protocol));
-            }
-        }
-    }
-
     fn own_volumes(&mut self, piece: &Piece) {
         for volume in &piece.volumes {
             let mut volume = volume.clone();
@@ -412,33 +323,13 @@ impl Placer<'_, '_, '_> {
         if let Some(policy) = restart_policy {
             finished.insert("restartPolicy".into(), policy.into());
         }
-        if guaranteed && !resources::equalise(&mut finished) {
-            let name = text(&finished, "name").to_owned();
+        if guaranteed && let Err(resource) = resources::equalise(&mut finished) {
+            let name = text(&finished, "name");
             self.out.warnings.push(format!(
-                "the pod is no longer Guaranteed: {name} has no CPU or no memory to request"
+                "the pod is no longer Guaranteed: container {name} has no request or limit for {resource}"
             ));
         }
         finished
-    }
-
-    /// Kubernetes allows one mount for each path of a container.
-    fn check_mounts(&mut self, mounts: &[Json]) {
-        let mut seen = Vec::new();
-        for path in mounts.iter().filter_map(|m| m.get("mountPath")?.as_str()) {
-            let path = clean_path(path).unwrap_or_else(|| path.to_owned());
-            if seen.contains(&path) {
-                let place = self.instance.annotation_where(|_, value| {
-                    value.to_string() == path || value.directories().contains(&path)
-                });
-                self.problem(
-                    place,
-                    format!("{} mounts {path} for itself", self.instance.name),
-                    "choose another path",
-                );
-                return;
-            }
-            seen.push(path);
-        }
     }
 
     fn warn(&mut self, mode: Mode) {
@@ -448,7 +339,7 @@ impl Placer<'_, '_, '_> {
             .containers
             .iter()
             .chain(&additions.init_containers)
-            .flat_map(|c| ports(c))
+            .flat_map(ports)
             .map(|(p, _)| p.to_string())
             .collect();
         let pod = self.state.pod;
@@ -460,7 +351,14 @@ impl Placer<'_, '_, '_> {
         }
         let ends = matches!(&*pod.spec.restart_policy.0, "Never" | "OnFailure");
         if ends && mode == Mode::Container {
-            self.out.warnings.push(format!("{name} runs as a plain container and never ends, so a Job's pod never completes; use native sidecars ({name}{PARAMETER_INFIX}{}: native)", names::MODE));
+            let remedy = if self.instance.sidecar.mode == ModeChoice::Container {
+                "leave it out".to_owned()
+            } else if self.instance.can_be_native {
+                format!("write {name}{PARAMETER_INFIX}{}: native", names::MODE)
+            } else {
+                "leave it out, or run it on a newer Kubernetes".to_owned()
+            };
+            self.out.warnings.push(format!("{name} runs as a plain container and never ends, so a Job's pod never completes; {remedy}"));
         }
     }
 }

@@ -97,9 +97,7 @@ fn parse(text: &str) -> (Vec<Item<'_>>, Vec<Problem>) {
             Item::Remove(name) => Some(*name).filter(|n| !names::is_dns_label(n, names::MAX_NAME)),
             Item::RemoveAll => None,
         };
-        if ["true", "false", "yes", "no", "enabled", "disabled"]
-            .contains(&part.to_lowercase().as_str())
-        {
+        if *part != "none" && names::NO_SIDECARS.contains(&part.to_lowercase().as_str()) {
             problem(
                 format!("{part:?} is not a sidecar"),
                 "name those that the pod is to have, such as \"topz, log\"".into(),
@@ -120,10 +118,13 @@ fn parse(text: &str) -> (Vec<Item<'_>>, Vec<Problem>) {
         } else if let Some(name) =
             name_of(&item).filter(|name| items.iter().any(|i| name_of(i) == Some(name)))
         {
-            problem(
-                format!("{name:?} comes twice"),
-                format!("name a second instance of a sidecar otherwise, as in {name}2={name}"),
-            );
+            let remedy = match &item {
+                Item::Add { instance, sidecar } => {
+                    format!("name a second instance otherwise, as in {instance}2={sidecar}")
+                }
+                Item::Remove(_) | Item::RemoveAll => "write it once".into(),
+            };
+            problem(format!("{name:?} comes twice"), remedy);
         } else {
             items.push(item);
         }
@@ -160,10 +161,9 @@ pub(super) fn stray_annotations(
                 ),
             });
         } else if key == names::INJECTION {
-            warnings
-                .push(format!("{key} is a label, not an annotation; move it to metadata.labels"));
+            warnings.push(format!("{key}: a label, not an annotation; move it to metadata.labels"));
         } else if key.starts_with(names::OWN_PREFIX) && key != INJECT && key != names::STATUS {
-            warnings.push(format!("{key} means nothing; did you mean {INJECT}?"));
+            warnings.push(format!("{key}: nothing reads this; did you mean {INJECT}?"));
         }
     }
 }

@@ -32,8 +32,12 @@ pub(super) struct Instance<'a> {
     pub(super) sidecar: &'a Sidecar,
     pub(super) values: Values<'a>,
     pub(super) mode: Mode,
+    /// Whether the cluster runs native sidecars.
+    pub(super) can_be_native: bool,
     /// The app containers that are wired up.
     pub(super) wired: Vec<Slot>,
+    /// Nobody named them: it is the first one.
+    pub(super) wired_by_default: bool,
     /// Some values are only samples, since what was given does not fit: names and ports still can be checked.
     pub(super) uncertain: bool,
     /// One of those is a port.
@@ -119,6 +123,7 @@ pub(super) fn resolve<'a>(
     let mut lookup = Lookup { wanted, sidecar, pod, context, problems };
     let before = lookup.problems.len();
     let wired = lookup.wired(is_injected);
+    let wired_by_default = lookup.given(CONTAINERS).is_none();
     let mode = lookup.mode();
     lookup.unknown_parameters();
     let first = wired.first().and_then(|slot| slot.of(pod));
@@ -146,7 +151,17 @@ pub(super) fn resolve<'a>(
     }
     lookup.exactly_one(&values);
     let uncertain = lookup.problems.len() > before;
-    Instance { name: wanted.instance, sidecar, values, mode, wired, uncertain, uncertain_port }
+    Instance {
+        name: wanted.instance,
+        sidecar,
+        values,
+        mode,
+        can_be_native: context.settings.native,
+        wired,
+        wired_by_default,
+        uncertain,
+        uncertain_port,
+    }
 }
 
 impl<'a> Lookup<'a, '_> {
@@ -215,14 +230,7 @@ impl<'a> Lookup<'a, '_> {
             if !parameter.required {
                 return Some(None);
             }
-            let cause =
-                format!("missing, and {} needs it ({})", self.sidecar.name, parameter.description);
-            let remedy = format!(
-                "add the annotation with a {}, such as {:?}",
-                parameter.kind,
-                parameter.example(name)
-            );
-            self.problem(self.annotation(name), cause, remedy);
+            self.missing(name, parameter);
             return None;
         };
         let setter = match given.origin {
@@ -246,6 +254,21 @@ impl<'a> Lookup<'a, '_> {
                 None
             }
         }
+    }
+
+    fn missing(&mut self, name: &str, parameter: &Parameter) {
+        let settable = |setter| parameter.settable_by.contains(&setter);
+        let origin = match () {
+            () if settable(Setter::Pod) => Origin::Pod,
+            () if settable(Setter::Namespace) => Origin::Namespace,
+            () => Origin::Installation,
+        };
+        let mut cause = format!("missing, and {} needs it", self.sidecar.name);
+        if !parameter.description.is_empty() {
+            cause = format!("{cause} ({})", parameter.description);
+        }
+        let remedy = format!("write one, such as {:?}", parameter.example(name));
+        self.problem(self.place(name, origin), cause, remedy);
     }
 
     /// A pod that sets what is pinned to something else would not get what it asks for.
@@ -279,10 +302,12 @@ impl<'a> Lookup<'a, '_> {
             .map(|(name, _)| self.annotation(name))
             .collect();
         let first = keys.first().cloned().unwrap_or_default();
+        let (found, only) =
+            if set == 0 { ("none is".to_owned(), "") } else { (format!("{set} are"), "only ") };
         self.problem(
             first,
-            format!("{} needs exactly one of these, and {set} are set", self.sidecar.name),
-            format!("set {}", one_of(&keys)),
+            format!("{} needs exactly one of these, and {found} set", self.sidecar.name),
+            format!("set {only}{}", one_of(&keys)),
         );
     }
 
@@ -321,6 +346,7 @@ impl<'a> Lookup<'a, '_> {
             ModeChoice::Auto if can => Mode::Native,
             ModeChoice::Auto | ModeChoice::Container => Mode::Container,
         };
+        self.check_pinned(MODE);
         let given = self.given(MODE);
         let place =
             given.as_ref().map_or_else(|| INJECT.to_owned(), |g| self.place(MODE, g.origin));
@@ -368,37 +394,50 @@ impl<'a> Lookup<'a, '_> {
         let all = || app().chain((0..pod.init_containers().len()).map(Slot::Init));
         let name = |slot: &Slot| slot.of(pod).map_or("", |c| &c.name.0);
         let own = |slot: &Slot| !is_injected(name(slot));
-        let Some(given) = self.given(CONTAINERS) else {
-            let first: Vec<_> = app().find(own).into_iter().collect();
-            if first.is_empty() {
+        self.check_pinned(CONTAINERS);
+        let given = self.given(CONTAINERS).filter(|given| given.text != "*");
+        let Some(given) = given else {
+            if pod.containers().is_empty() {
                 self.problem(
                     "spec.containers".into(),
                     "the pod has no container to add a sidecar to",
                     "add one",
                 );
             }
-            return first;
+            let mut wired: Vec<_> = app().filter(own).collect();
+            if wired.is_empty() {
+                // Its only container has the name of a sidecar: that is told elsewhere.
+                wired = app().collect();
+            }
+            if self.given(CONTAINERS).is_none() {
+                wired.truncate(1);
+            }
+            return wired;
         };
-        if given.text == "*" {
-            return app().filter(own).collect();
-        }
-        let mut wired = Vec::new();
+        let (mut wired, mut named) = (Vec::new(), false);
+        let known: Vec<_> = all().filter(own).collect();
+        let known: Vec<_> = known.iter().map(name).collect();
+        let choices = || one_of(&[&["*"], known.as_slice()].concat());
         for wanted in given.text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             match all().find(|slot| name(slot) == wanted) {
                 Some(slot) if !wired.contains(&slot) => wired.push(slot),
                 Some(_) => {}
                 None => {
-                    let known: Vec<_> = all().filter(own).collect();
-                    let known: Vec<_> = known.iter().map(name).collect();
                     let near = names::nearest(wanted, known.iter().copied());
                     let remedy = near.map_or_else(
-                        || format!("write * or {}", one_of(&known)),
+                        || format!("write {}", choices()),
                         |near| format!("did you mean {near}?"),
                     );
                     let place = self.place(CONTAINERS, given.origin);
                     self.problem(place, format!("the pod has no container {wanted:?}"), remedy);
+                    named = true;
                 }
             }
+        }
+        if wired.is_empty() && !named {
+            let place = self.place(CONTAINERS, given.origin);
+            let cause = format!("{:?} names no container", given.text);
+            self.problem(place, cause, format!("write {}", choices()));
         }
         wired
     }

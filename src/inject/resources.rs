@@ -34,15 +34,17 @@ pub(super) fn is_guaranteed(pod: &PodView<'_>) -> bool {
 }
 
 /// Makes requests and limits of a sidecar's container equal, so that the pod stays Guaranteed.
-/// The result is whether it does.
-pub(super) fn equalise(container: &mut Object) -> bool {
+///
+/// # Errors
+/// The resource of which the container has neither.
+pub(super) fn equalise(container: &mut Object) -> Result<(), &'static str> {
     let resources = container.entry("resources").or_insert_with(|| Json::Object(Map::new()));
-    let Json::Object(resources) = resources else { return false };
+    let Json::Object(resources) = resources else { return Ok(()) };
     for resource in COUNTED {
         let given = ["limits", "requests"]
             .iter()
             .find_map(|kind| resources.get(*kind)?.get(resource).cloned());
-        let Some(given) = given else { return false };
+        let Some(given) = given else { return Err(resource) };
         for kind in ["limits", "requests"] {
             let amounts = resources.entry(kind).or_insert_with(|| Json::Object(Map::new()));
             if let Json::Object(amounts) = amounts {
@@ -50,7 +52,7 @@ pub(super) fn equalise(container: &mut Object) -> bool {
             }
         }
     }
-    true
+    Ok(())
 }
 
 /// Why the pod's own resources are not enough for these containers besides, if they are not.

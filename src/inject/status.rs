@@ -30,12 +30,24 @@ impl Status {
         self.0.contains_key(instance)
     }
 
-    /// The annotation's new value, if it must change: entries of instances that are there stay as they are.
-    pub(super) fn updated(&self, placed: &[Placed]) -> Option<String> {
+    /// The annotation's new value, if it must change: entries of instances that are there stay as they are, and so
+    /// do those that nobody wants now but whose containers are in the pod.
+    pub(super) fn updated(
+        &self,
+        placed: &[Placed],
+        is_in_pod: impl Fn(&str) -> bool,
+    ) -> Option<String> {
         if placed.iter().all(|p| p.before && self.has(&p.injected.instance)) {
             return None;
         }
-        let mut entries = Map::new();
+        let is_there = |entry: &Json| {
+            let names = entry.get("containers").and_then(Json::as_array);
+            names.is_some_and(|names| {
+                !names.is_empty() && names.iter().all(|n| n.as_str().is_some_and(&is_in_pod))
+            })
+        };
+        let kept = self.0.iter().filter(|(_, entry)| is_there(entry));
+        let mut entries: Map<_, _> = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
         for Placed { injected, revision, before } in placed {
             let kept = self.0.get(&injected.instance).filter(|_| *before).cloned();
             let entry = kept.unwrap_or_else(|| {

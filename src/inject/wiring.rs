@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::additions::{Additions, Mounted, Object, State, text};
+use super::additions::{Additions, Mounted, Object, State, join_sub_paths, text};
 use super::decision::Problem;
 use super::resolve::{Instance, Slot};
 use crate::names;
@@ -112,29 +112,29 @@ impl Wiring<'_, '_, '_> {
             }
             if let Err(cause) = self.may_join(shared, mount, path, &container) {
                 let place = self.place(path);
-                self.problem(
-                    place,
-                    cause,
-                    "mount a writable volume such as an emptyDir there, or choose another path",
-                );
+                let remedy = if mount.by_expression {
+                    "use a plain subPath there, or choose another path"
+                } else {
+                    "mount a writable volume such as an emptyDir there, or choose another path"
+                };
+                self.problem(place, cause, remedy);
                 return Joined::Impossible;
             }
             let rest = below(path, &mount.path).unwrap_or_default();
-            let sub_path = [mount.sub_path.trim_matches('/'), rest]
-                .iter()
-                .filter(|p| !p.is_empty())
-                .copied()
-                .collect::<Vec<_>>()
-                .join("/");
+            let sub_path = join_sub_paths(mount.sub_path, rest);
             match &found {
                 None => found = Some((mount.volume.to_owned(), sub_path)),
                 Some((volume, sub)) if volume == mount.volume && *sub == sub_path => {}
                 Some(_) if self.present => {}
-                Some((volume, _)) => {
-                    let cause = format!(
-                        "the containers that are wired up mount different volumes at {path} ({volume} and {})",
-                        mount.volume
-                    );
+                Some((volume, sub)) => {
+                    let what = if volume == mount.volume {
+                        format!(
+                            "directories of volume {volume} at {path} ({sub:?} and {sub_path:?})"
+                        )
+                    } else {
+                        format!("volumes at {path} ({volume} and {})", mount.volume)
+                    };
+                    let cause = format!("the containers that are wired up mount different {what}");
                     let place = format!(
                         "{}{}{}",
                         self.instance.name,
@@ -167,7 +167,7 @@ impl Wiring<'_, '_, '_> {
         let source = self.state.pod_volume(mount.volume).and_then(|v| v.read_only_source());
         match source {
             Some(source) if !shared.sidecar_read_only => Err(format!(
-                "container {container} mounts a {source} at {path}, and the sidecar {} would write there",
+                "container {container} mounts a volume of type {source} at {path}, and the sidecar {} would write there",
                 self.instance.sidecar.name
             )),
             _ => Ok(()),
@@ -183,14 +183,17 @@ impl Wiring<'_, '_, '_> {
             if covering(&mounts, path, shared.if_mounted).is_some() {
                 continue;
             }
+            if self.mounts_twice(*slot, path) {
+                continue;
+            }
             let container = slot.of(self.state.pod).map_or("", |c| &c.name.0).to_owned();
-            let inside = mounts.iter().find(|m| {
-                shared.app_read_only && below(&m.path, path).is_some_and(|rest| !rest.is_empty())
+            let mount = mount(volume, path, sub_path, shared.app_read_only);
+            let new = Mounted::planned(&mount);
+            let own = self.additions.app.get(slot).into_iter().flat_map(|edit| &edit.mounts);
+            let other = mounts.into_iter().chain(own.map(Mounted::planned)).find(|m| {
+                (new.read_only_ours && m.is_below(&new)) || (m.read_only_ours && new.is_below(m))
             });
-            let over = mounts.iter().find(|m| {
-                m.read_only_ours && below(path, &m.path).is_some_and(|rest| !rest.is_empty())
-            });
-            if let Some(other) = inside.or(over) {
+            if let Some(other) = other {
                 let cause = format!(
                     "container {container} has mounts at {path} and {}, and the upper of them is read-only: the lower has no place to be mounted at",
                     other.path
@@ -199,9 +202,24 @@ impl Wiring<'_, '_, '_> {
                 self.problem(place, cause, "choose paths that do not contain each other");
                 continue;
             }
-            let mount = mount(volume, path, sub_path, shared.app_read_only);
             self.additions.app.entry(*slot).or_default().mounts.push(mount);
         }
+    }
+
+    /// Whether this instance has a mount for that path of a container already: Kubernetes allows one.
+    fn mounts_twice(&mut self, slot: Slot, path: &str) -> bool {
+        let mut own = self.additions.app.get(&slot).into_iter().flat_map(|edit| &edit.mounts);
+        let twice = own.any(|mount| Mounted::planned(mount).path == path);
+        if twice {
+            let container = slot.of(self.state.pod).map_or("", |c| &c.name.0);
+            let cause = format!(
+                "{} would give container {container} two mounts at {path}",
+                self.instance.name
+            );
+            let place = self.place(path);
+            self.problem(place, cause, "choose another path for one of them");
+        }
+        twice
     }
 
     fn create(&mut self, name: String, source: &Object) {
@@ -244,7 +262,9 @@ impl Wiring<'_, '_, '_> {
                         format!("container {container} mounts something at {path} already"),
                         "choose another path, or remove that mount",
                     );
-                } else if !self.present || self.state.has_volume(text(&wanted, "name")) {
+                } else if !self.mounts_twice(slot, &path)
+                    && (!self.present || self.state.has_volume(text(&wanted, "name")))
+                {
                     self.additions.app.entry(slot).or_default().mounts.push(wanted);
                 }
             }
@@ -267,10 +287,9 @@ fn covering<'m, 's>(
     path: &str,
     if_mounted: IfMounted,
 ) -> Option<&'m Mounted<'s>> {
-    let candidates = mounts.iter().filter(|mount| match (below(path, &mount.path), if_mounted) {
-        (Some(""), _) => true,
-        (Some(_), IfMounted::Reuse) => true,
-        _ => false,
+    let candidates = mounts.iter().filter(|mount| {
+        below(path, &mount.path)
+            .is_some_and(|rest| rest.is_empty() || if_mounted == IfMounted::Reuse)
     });
     candidates.max_by_key(|mount| mount.path.len())
 }
@@ -295,10 +314,7 @@ pub(super) fn rename_mount(mount: &Object, instance: &str, targets: &[Target]) -
     match targets.iter().find(|target| target.shared == name) {
         Some(target) => {
             renamed.insert("name".into(), target.volume.clone().into());
-            let inner = text(mount, "subPath");
-            let parts = [target.sub_path.as_str(), inner];
-            let sub_path =
-                parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("/");
+            let sub_path = join_sub_paths(&target.sub_path, text(mount, "subPath"));
             if !sub_path.is_empty() && !mount.contains_key("subPathExpr") {
                 renamed.insert("subPath".into(), sub_path.into());
             }

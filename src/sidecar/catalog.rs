@@ -106,17 +106,39 @@ impl Catalog {
             Ok(_) => Vec::new(),
             Err(found) => found.clone(),
         };
-        let faults: Vec<_> = found.into_iter().map(fault).collect();
+        let mut faults: Vec<_> = found.into_iter().map(fault).collect();
         let entry = match compiled {
             Ok((sidecar, _)) if faults.is_empty() => Ok(sidecar),
             _ => Err(faults.clone()),
         };
         match reach {
-            Reach::Cluster => self.cluster.insert(name, entry),
-            Reach::Namespace(namespace) => {
-                self.namespaced.entry(namespace).or_default().insert(name, entry)
+            Reach::Cluster => {
+                self.cluster.insert(name.clone(), entry);
+                faults.append(&mut self.shadowed(&name, source));
             }
-        };
+            Reach::Namespace(namespace) => {
+                self.namespaced.entry(namespace).or_default().insert(name, entry);
+            }
+        }
+        faults
+    }
+
+    /// Sidecars of namespaces that had a name which is a cluster's now: whichever came first, they are not ready.
+    fn shadowed(&mut self, name: &str, source: &str) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (namespace, entries) in &mut self.namespaced {
+            let Some(entry) = entries.get_mut(name) else { continue };
+            let from = match entry {
+                Ok(sidecar) => sidecar.source.clone(),
+                Err(found) => found.first().map(|f| f.source.clone()).unwrap_or_default(),
+            };
+            let message = format!(
+                "{name:?} of namespace {namespace} is taken by the sidecar {name} of {source}; choose another name"
+            );
+            let fault = Fault { source: from, path: "metadata.name".to_owned(), message };
+            *entry = Err(vec![fault.clone()]);
+            faults.push(fault);
+        }
         faults
     }
 

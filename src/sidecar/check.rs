@@ -120,7 +120,10 @@ impl Checker<'_> {
             for key in ["containers", "initContainers", "volumes", "sharedVolumes"] {
                 let Some(list) = piece.body.get(key) else { continue };
                 let Some(list) = list.as_array() else {
-                    self.fault(format!("{}.{key}", piece.path), "not a list");
+                    self.fault(
+                        format!("{}.{key}", piece.path),
+                        "not a list; begin each item with a dash",
+                    );
                     continue;
                 };
                 let mut seen = BTreeSet::new();
@@ -134,16 +137,21 @@ impl Checker<'_> {
                             name
                         }
                         other => {
-                            let shown = other.map_or_else(|| "nothing".to_owned(), Json::to_string);
-                            self.fault(format!("{path}.name"), format!("{shown} cannot be a name here; write at most {} lower-case letters, digits and dashes", names::MAX_SUFFIX));
+                            let cause = other.map_or_else(
+                                || "missing".to_owned(),
+                                |name| format!("{name} cannot be a name here"),
+                            );
+                            self.fault(format!("{path}.name"), format!("{cause}; write at most {} lower-case letters, digits and dashes", names::MAX_SUFFIX));
                             continue;
                         }
                     };
                     if !seen.insert(name) {
-                        self.fault(
-                            format!("{path}.name"),
-                            format!("{name:?} comes twice in this list; choose another name"),
-                        );
+                        let cause = if name.is_empty() {
+                            "missing, as in an item before".to_owned()
+                        } else {
+                            format!("{name:?} comes twice in this list")
+                        };
+                        self.fault(format!("{path}.name"), format!("{cause}; choose another name"));
                     }
                 }
             }
@@ -256,10 +264,10 @@ impl Checker<'_> {
             );
         }
         for container in &piece.containers {
-            self.check_container("containers", container, &volumes);
+            self.check_container("containers", container, piece, &volumes);
         }
         for container in &piece.init_containers {
-            self.check_container("initContainers", container, &volumes);
+            self.check_container("initContainers", container, piece, &volumes);
         }
         for volume in &piece.volumes {
             let name = volume.get("name").and_then(Json::as_str);
@@ -279,7 +287,8 @@ impl Checker<'_> {
             }
         }
         for (n, variable) in piece.app.env.iter().enumerate() {
-            for (at, message) in typed::<v1::EnvVar>(variable) {
+            for (at, message) in typed::<v1::EnvVar>(variable).into_iter().chain(unnamed(variable))
+            {
                 self.fault(format!("spec.app.env[{n}].{at}"), message);
             }
         }
@@ -294,6 +303,7 @@ impl Checker<'_> {
         &mut self,
         list: &str,
         container: &Map<String, Json>,
+        piece: &Piece,
         volumes: &BTreeSet<&str>,
     ) {
         let name = container.get("name").and_then(Json::as_str);
@@ -306,10 +316,28 @@ impl Checker<'_> {
         if container.contains_key("restartPolicy") {
             found.push(("restartPolicy".into(), "belongs to Outrigger, which sets it for native sidecars; leave it out and use spec.mode".into()));
         }
-        for (n, mount) in
-            container.get("volumeMounts").and_then(Json::as_array).into_iter().flatten().enumerate()
-        {
+        let list_of = |key: &str| container.get(key).and_then(Json::as_array).into_iter().flatten();
+        for (n, variable) in list_of("env").enumerate() {
+            let missing = variable.as_object().and_then(unnamed);
+            found.extend(missing.map(|(at, message)| (format!("env[{n}].{at}"), message)));
+        }
+        let mut paths = BTreeSet::new();
+        for (n, mount) in list_of("volumeMounts").enumerate() {
             if let Json::Object(mount) = mount {
+                let text = |key| mount.get(key).and_then(Json::as_str).unwrap_or_default();
+                let name = text("name");
+                let mut shared = piece.shared_volumes.iter().filter(|shared| shared.name == name);
+                if shared.any(|shared| matches!(shared.app_path, Paths::Many(_))) {
+                    found.push((format!("volumeMounts[{n}].name"), format!("{name:?} has several appPaths, and the sidecar has it at the same ones; leave this mount out")));
+                }
+                if let Some(path) = clean_path(text("mountPath"))
+                    && !paths.insert(path.clone())
+                {
+                    found.push((
+                        format!("volumeMounts[{n}].mountPath"),
+                        format!("{path:?} is mounted twice; choose another path"),
+                    ));
+                }
                 found.extend(
                     mount_faults(mount, volumes)
                         .into_iter()
@@ -321,6 +349,12 @@ impl Checker<'_> {
             self.fault(self.locate(list, name, &field), message);
         }
     }
+}
+
+/// Kubernetes refuses a variable without name, which its types do not show.
+fn unnamed(variable: &Map<String, Json>) -> Option<(String, String)> {
+    let name = variable.get("name").is_none_or(|name| name.as_str() == Some(""));
+    name.then(|| ("name".into(), "missing; write the variable's name".into()))
 }
 
 fn mount_faults(mount: &Map<String, Json>, volumes: &BTreeSet<&str>) -> Faults {
@@ -339,7 +373,10 @@ fn mount_faults(mount: &Map<String, Json>, volumes: &BTreeSet<&str>) -> Faults {
     }
     let at = mount.get("mountPath").and_then(Json::as_str).unwrap_or_default();
     if clean_path(at).is_none() {
-        found.push(("mountPath".into(), format!("{at:?} is not an absolute path")));
+        found.push((
+            "mountPath".into(),
+            format!("{at:?} is not an absolute path; begin with a slash"),
+        ));
     }
     found
 }
@@ -357,7 +394,10 @@ fn shared_faults(shared: &piece::SharedVolume) -> Faults {
     }
     for app_path in shared.app_path.all() {
         if clean_path(app_path).is_none_or(|p| p == "/") {
-            found.push(("appPath".into(), format!("{app_path:?} is not an absolute path below /")));
+            found.push((
+                "appPath".into(),
+                format!("{app_path:?} is not an absolute path below /; write one such as /data"),
+            ));
         }
     }
     match (&shared.sidecar_path, &shared.app_path) {
@@ -366,7 +406,10 @@ fn shared_faults(shared: &piece::SharedVolume) -> Faults {
             "with several appPaths the sidecar has the same; leave it out".into(),
         )),
         (Some(at), Paths::One(_)) if clean_path(at).is_none_or(|p| p == "/") => {
-            found.push(("sidecarPath".into(), format!("{at:?} is not an absolute path below /")));
+            found.push((
+                "sidecarPath".into(),
+                format!("{at:?} is not an absolute path below /; write one such as /data"),
+            ));
         }
         _ => {}
     }

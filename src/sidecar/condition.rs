@@ -111,11 +111,16 @@ pub(super) fn read(
     };
     let Some((index, _, parameter)) = parameters.get_full(name) else {
         let near = crate::names::nearest(name, parameters.keys().map(String::as_str));
-        let near = near.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-        return Err(format!("there is no parameter {name:?}{near}"));
+        let remedy = near.map_or_else(
+            || "declare it under spec.parameters".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        return Err(format!("there is no parameter {name:?}; {remedy}"));
     };
     let text = |json: &Json| -> Result<String, String> {
-        let text = annotation_text(json).ok_or_else(|| format!("{json} is no value"))?;
+        let text = annotation_text(json).ok_or_else(|| {
+            format!("{json} is no value; write a string, number, boolean or list of them")
+        })?;
         parameter
             .parse(&text)
             .map(|v| v.to_string())
@@ -130,6 +135,9 @@ pub(super) fn read(
         }
         (None, None, None) => Condition::Set(index),
         (Some(value), None, None) => Condition::OneOf(index, vec![text(&value)?]),
+        (None, Some(values), None) if values.is_empty() => {
+            return Err("`values` is empty; list one or more".into());
+        }
         (None, Some(values), None) => {
             Condition::OneOf(index, values.iter().map(text).collect::<Result<_, _>>()?)
         }

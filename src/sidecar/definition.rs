@@ -163,7 +163,7 @@ pub(super) fn header(document: &Json) -> Result<(String, Reach), (String, String
             ),
         ));
     }
-    if name == "none" || name == "true" || name == "false" {
+    if names::NO_SIDECARS.contains(&name) {
         return Err(at(
             "metadata.name",
             format!("{name:?} means something else in {}; choose another name", names::INJECT),
@@ -209,7 +209,7 @@ pub(super) fn read(document: &Json) -> Result<Definition, Faults> {
             Some((index, _, _)) => exactly_one_of.push(index),
             None => faults.push((
                 format!("spec.exactlyOneOf[{n}]"),
-                format!("there is no parameter {name:?}"),
+                format!("there is no parameter {name:?}; declare it under spec.parameters"),
             )),
         }
     }

@@ -71,7 +71,11 @@ impl fmt::Display for Setter {
 
 /// A parameter as its definition writes it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "a map such as {type: string, description: ...}"
+)]
 pub(super) struct RawParameter {
     r#type: Kind,
     #[serde(default)]
@@ -191,12 +195,12 @@ impl Parameter {
             Some(_) if !matches!(raw.r#type, Kind::String | Kind::Path) => {
                 return Err((
                     "pattern",
-                    format!("a {} has no pattern; only string and path have", raw.r#type),
+                    format!("type {} has no pattern; only string and path have", raw.r#type),
                 ));
             }
             Some(pattern) => Some(
                 Regex::new(&format!("^(?:{pattern})$"))
-                    .map_err(|e| ("pattern", format!("not a regular expression: {e}")))?,
+                    .map_err(|e| ("pattern", not_a_pattern(&e)))?,
             ),
         };
         let items = match (&raw.items, raw.r#type) {
@@ -225,7 +229,7 @@ impl Parameter {
                 Some(Box::new(Self::compile((**items).clone())?))
             }
             (Some(_), kind) => {
-                return Err(("items", format!("a {kind} has no items; only a list has")));
+                return Err(("items", format!("type {kind} has no items; only list has")));
             }
         };
         Ok((matcher, items))
@@ -244,7 +248,7 @@ impl Parameter {
             None => Err((
                 field,
                 format!(
-                    "a {} has no order; only integer, port, duration and quantity have",
+                    "type {} has no order; only integer, port, duration and quantity have",
                     self.kind
                 ),
             )),
@@ -412,6 +416,13 @@ impl Parameter {
             || self.default.is_some()
             || self.default_from.as_deref().is_some_and(|from| from != "app.runAsUser")
     }
+}
+
+/// The parser's last line, which says what is wrong; those before it draw a picture.
+fn not_a_pattern(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let cause = text.lines().last().unwrap_or_default();
+    format!("not a regular expression: {}", cause.trim_start_matches("error: "))
 }
 
 fn path(text: &str) -> Result<Value, Misfit> {

@@ -245,17 +245,17 @@ impl Scope<'_> {
             self.fault(path, format!("$({name}) is neither a parameter nor a value of the pod nor an env of this container; {near}declare it under spec.parameters, or write $$({name}) for the text itself"));
             return None;
         };
+        self.used.insert(index);
         let part = match (part, parameter.kind) {
             ("", _) => Part::Whole,
             ("directories", Kind::Globs) => Part::Directories,
             ("parent", Kind::Path) => Part::Parent,
             ("name", Kind::Path) => Part::Name,
             (part, kind) => {
-                self.fault(path, format!("a {kind} has no .{part}; write $({base}), or .directories of globs, .parent or .name of a path"));
+                self.fault(path, format!("type {kind} has no .{part}; write $({base}), or .directories of globs, .parent or .name of a path"));
                 return None;
             }
         };
-        self.used.insert(index);
         if !parameter.always_set() && !self.guaranteed.contains(&index) {
             self.fault(path, format!("the parameter {base} may be unset here; give it a default, make it required, or move this into a `when: [{{parameter: {base}, ...}}]`"));
         }
@@ -268,7 +268,10 @@ impl Scope<'_> {
             if matches!(kind, Field::Integer | Field::Seconds | Field::Boolean) {
                 self.fault(
                     path,
-                    format!("Kubernetes wants {} here, and this value is text", needs(kind)),
+                    format!(
+                        "Kubernetes wants {} here, and this value is text; use a parameter",
+                        needs(kind)
+                    ),
                 );
             }
             return;
@@ -288,7 +291,7 @@ impl Scope<'_> {
         };
         if !fits {
             let message = format!(
-                "Kubernetes wants {} here, and the parameter {name} is a {}",
+                "Kubernetes wants {} here, and the parameter {name} is of type {}; give it another type, or use another parameter",
                 needs(kind),
                 parameter.kind
             );

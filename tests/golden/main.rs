@@ -6,6 +6,14 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes what came out; read the difference before you commit it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, also outside of #[test] functions"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
