@@ -368,23 +368,23 @@ impl<'a> Lookup<'a, '_> {
         let all = || app().chain((0..pod.init_containers().len()).map(Slot::Init));
         let name = |slot: &Slot| slot.of(pod).map_or("", |c| &c.name.0);
         let own = |slot: &Slot| !is_injected(name(slot));
+        if !app().any(|slot| own(&slot)) {
+            self.problem(
+                "spec.containers".into(),
+                "the pod has no container to add a sidecar to",
+                "add one",
+            );
+            return Vec::new();
+        }
         let Some(given) = self.given(CONTAINERS) else {
-            let first: Vec<_> = app().find(own).into_iter().collect();
-            if first.is_empty() {
-                self.problem(
-                    "spec.containers".into(),
-                    "the pod has no container to add a sidecar to",
-                    "add one",
-                );
-            }
-            return first;
+            return app().find(own).into_iter().collect();
         };
         if given.text == "*" {
             return app().filter(own).collect();
         }
         let mut wired = Vec::new();
         for wanted in given.text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            match all().find(|slot| name(slot) == wanted) {
+            match all().find(|slot| name(slot) == wanted && own(slot)) {
                 Some(slot) if !wired.contains(&slot) => wired.push(slot),
                 Some(_) => {}
                 None => {
@@ -399,6 +399,14 @@ impl<'a> Lookup<'a, '_> {
                     self.problem(place, format!("the pod has no container {wanted:?}"), remedy);
                 }
             }
+        }
+        if given.text.split(',').all(|n| n.trim().is_empty()) {
+            let place = self.place(CONTAINERS, given.origin);
+            self.problem(
+                place,
+                format!("{:?} names no container", given.text),
+                "write * or names, separated by commas",
+            );
         }
         wired
     }
