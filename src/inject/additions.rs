@@ -33,6 +33,19 @@ pub(super) struct Edit {
     pub(super) mounts: Vec<Object>,
 }
 
+impl Edit {
+    /// Its mounts, as those of the pod are seen.
+    pub(super) fn mounted(&self) -> impl Iterator<Item = Mounted<'_>> {
+        self.mounts.iter().map(|mount| Mounted {
+            volume: text(mount, "name"),
+            path: clean(text(mount, "mountPath")),
+            sub_path: text(mount, "subPath"),
+            by_expression: mount.contains_key("subPathExpr"),
+            read_only_ours: mount.get("readOnly") == Some(&Json::Bool(true)),
+        })
+    }
+}
+
 /// An instance that will be in the pod.
 #[derive(Debug)]
 pub(super) struct Placed {
@@ -64,7 +77,7 @@ pub(super) struct Mounted<'s> {
     pub(super) path: Cow<'s, str>,
     pub(super) sub_path: &'s str,
     pub(super) by_expression: bool,
-    /// Added by this plan, for reading only.
+    /// Added by this plan or an earlier call, for reading only.
     pub(super) read_only_ours: bool,
 }
 
@@ -84,17 +97,18 @@ impl<'s, 'a> State<'s, 'a> {
             path: clean(&mount.mount_path.0),
             sub_path: &mount.sub_path.0,
             by_expression: !mount.sub_path_expr.0.is_empty(),
-            read_only_ours: false,
+            read_only_ours: mount.read_only && self.is_of_kept(&mount.name.0),
         });
-        let planned = self.planned.app.get(&slot).into_iter().flat_map(|edit| &edit.mounts);
-        let planned = planned.map(|mount| Mounted {
-            volume: text(mount, "name"),
-            path: clean(text(mount, "mountPath")),
-            sub_path: text(mount, "subPath"),
-            by_expression: mount.contains_key("subPathExpr"),
-            read_only_ours: mount.get("readOnly") == Some(&Json::Bool(true)),
-        });
+        let planned = self.planned.app.get(&slot).into_iter().flat_map(Edit::mounted);
         present.chain(planned).collect()
+    }
+
+    /// Whether a volume belongs to an instance that an earlier call added.
+    fn is_of_kept(&self, volume: &str) -> bool {
+        self.planned.instances.iter().filter(|p| p.before).any(|p| {
+            let rest = volume.strip_prefix(p.injected.instance.as_str());
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        })
     }
 
     /// Whether an app container has that variable.

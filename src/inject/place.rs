@@ -7,7 +7,7 @@ use super::decision::{Injected, Problem};
 use super::resolve::Instance;
 use super::resources;
 use super::status::Status;
-use super::wiring::{Target, Wiring, mount, no_token_volume, rename_mount};
+use super::wiring::{Target, Wiring, leave_room_below, mount, no_token_volume, rename_mount};
 use crate::names::{self, INJECT, NO_TOKEN_VOLUME, PARAMETER_INFIX, TOKEN_PATH};
 use crate::sidecar::parameter::Kind;
 use crate::sidecar::piece::Piece;
@@ -124,10 +124,12 @@ impl Placer<'_, '_, '_> {
         })
     }
 
-    /// Ours: the expected name, and the same image or named by the status annotation.
+    /// Ours: the expected name, and the same image or named by the status annotation. Two sidecars may have one image,
+    /// so that the image says nothing of a container that the annotation gives to another instance.
     fn is_ours(&self, name: &str, image: &str, expected: &Object, status: &Status) -> bool {
-        image == text(expected, "image")
-            || status.containers(self.instance.name, &self.instance.sidecar.name).contains(&name)
+        let instance = self.instance.name;
+        status.containers(instance, &self.instance.sidecar.name).contains(&name)
+            || (image == text(expected, "image") && !status.is_of_another(instance, name))
     }
 
     /// Whether the instance's containers are in the pod.
@@ -319,7 +321,13 @@ impl Placer<'_, '_, '_> {
         let names: Vec<_> = piece.volumes.iter().map(|v| text(v, "name")).chain(shared).collect();
         for name in names {
             let name = format!("{}-{name}", self.instance.name);
-            if self.state.pod_volume(&name).is_some() {
+            if name == NO_TOKEN_VOLUME {
+                self.problem(
+                    INJECT,
+                    format!("a volume of it would be {name}, which Outrigger itself adds"),
+                    "rename this instance",
+                );
+            } else if self.state.pod_volume(&name).is_some() {
                 self.problem(
                     INJECT,
                     format!("the pod has a volume {name} of its own"),
@@ -406,6 +414,7 @@ impl Placer<'_, '_, '_> {
         if !api_token {
             mounts.push(Json::Object(mount(NO_TOKEN_VOLUME, TOKEN_PATH, "", true)));
         }
+        leave_room_below(&mut mounts, targets);
         self.check_mounts(&mounts);
         finished.extend(container.into_iter().filter(|(key, _)| key != "name"));
         finished.insert("volumeMounts".into(), Json::Array(mounts));

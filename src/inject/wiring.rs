@@ -1,8 +1,8 @@
 //! Volumes that application and sidecar share: made anew, or joined where the application has mounted one.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::additions::{Additions, Mounted, Object, State, text};
+use super::additions::{Additions, Edit, Mounted, Object, State, text};
 use super::decision::Problem;
 use super::resolve::{Instance, Slot};
 use crate::names;
@@ -183,18 +183,7 @@ impl Wiring<'_, '_, '_> {
             if covering(&mounts, path, shared.if_mounted).is_some() {
                 continue;
             }
-            let container = slot.of(self.state.pod).map_or("", |c| &c.name.0).to_owned();
-            let inside = mounts.iter().find(|m| {
-                shared.app_read_only && below(&m.path, path).is_some_and(|rest| !rest.is_empty())
-            });
-            let over = mounts.iter().find(|m| {
-                m.read_only_ours && below(path, &m.path).is_some_and(|rest| !rest.is_empty())
-            });
-            if let Some(other) = inside.or(over) {
-                let cause = format!(
-                    "container {container} has mounts at {path} and {}, and the upper of them is read-only: the lower has no place to be mounted at",
-                    other.path
-                );
+            if let Some(cause) = self.obstacle(*slot, path, volume, shared.app_read_only) {
                 let place = self.place(path);
                 self.problem(place, cause, "choose paths that do not contain each other");
                 continue;
@@ -202,6 +191,43 @@ impl Wiring<'_, '_, '_> {
             let mount = mount(volume, path, sub_path, shared.app_read_only);
             self.additions.app.entry(*slot).or_default().mounts.push(mount);
         }
+    }
+
+    /// Why a container has no place for one more mount, if it has none.
+    fn obstacle(&self, slot: Slot, path: &str, volume: &str, read_only: bool) -> Option<String> {
+        let container = slot.of(self.state.pod).map_or("", |c| &c.name.0);
+        let nested = |other: &Mounted<'_>| {
+            let is_below = |lower: &str, upper: &str| below(lower, upper).is_some();
+            (read_only && is_below(&other.path, path))
+                || (other.read_only_ours && is_below(path, &other.path))
+        };
+        let nested_cause = |other: &Mounted<'_>| {
+            format!(
+                "container {container} has mounts at {path} and {}, and the upper of them is read-only: the lower has no place to be mounted at",
+                other.path
+            )
+        };
+        for other in self.state.mounts(slot) {
+            if other.path == path {
+                return Some(format!("container {container} mounts something at {path} already"));
+            }
+            if nested(&other) {
+                return Some(nested_cause(&other));
+            }
+        }
+        for other in self.additions.app.get(&slot).into_iter().flat_map(Edit::mounted) {
+            if other.path == path {
+                return Some(format!(
+                    "{} mounts two things at {path} of container {container}",
+                    self.instance.name
+                ));
+            }
+            // Of one volume, the kubelet makes the directories before anything is mounted.
+            if other.volume != volume && nested(&other) {
+                return Some(nested_cause(&other));
+            }
+        }
+        None
     }
 
     fn create(&mut self, name: String, source: &Object) {
@@ -237,13 +263,11 @@ impl Wiring<'_, '_, '_> {
             for wanted in &piece.app.volume_mounts {
                 let wanted = rename_mount(wanted, self.instance.name, targets);
                 let path = clean_path(text(&wanted, "mountPath")).unwrap_or_default();
-                if self.state.mounts(slot).iter().any(|m| m.path == path) {
+                let read_only = wanted.get("readOnly") == Some(&Json::Bool(true));
+                let volume = text(&wanted, "name");
+                if let Some(cause) = self.obstacle(slot, &path, volume, read_only) {
                     let place = self.place(&path);
-                    self.problem(
-                        place,
-                        format!("container {container} mounts something at {path} already"),
-                        "choose another path, or remove that mount",
-                    );
+                    self.problem(place, cause, "choose another path, or remove that mount");
                 } else if !self.present || self.state.has_volume(text(&wanted, "name")) {
                     self.additions.app.entry(slot).or_default().mounts.push(wanted);
                 }
@@ -313,7 +337,30 @@ pub(super) fn rename_mount(mount: &Object, instance: &str, targets: &[Target]) -
     renamed
 }
 
-/// The volume that keeps the API token out, and its mount.
+/// The container runtime makes a directory for each mount, and cannot where the mount above it is read-only: the
+/// container would never start. So a shared volume that the sidecar only reads is mounted writable there. (A directory
+/// of the same volume is there already: the kubelet makes it.)
+pub(super) fn leave_room_below(mounts: &mut [Json], targets: &[Target]) {
+    let place = |mount: &Json| {
+        let mount = mount.as_object()?;
+        Some((clean_path(text(mount, "mountPath"))?, text(mount, "name").to_owned()))
+    };
+    let places: Vec<_> = mounts.iter().filter_map(place).collect();
+    for mount in mounts {
+        let Some((path, volume)) = place(mount) else { continue };
+        let is_upper = places
+            .iter()
+            .any(|(other, of)| *of != volume && below(other, &path).is_some_and(|r| !r.is_empty()));
+        if is_upper
+            && targets.iter().any(|t| t.read_only && t.volume == volume)
+            && let Json::Object(mount) = mount
+        {
+            mount.shift_remove("readOnly");
+        }
+    }
+}
+
+/// The volume that keeps the API token out.
 pub(super) fn no_token_volume() -> Object {
     let mut volume = Object::new();
     volume.insert("name".into(), names::NO_TOKEN_VOLUME.into());
