@@ -125,11 +125,18 @@ impl Placer<'_, '_, '_> {
     }
 
     /// Ours: the expected name, and the same image or named by the status annotation. Two sidecars may have one image,
-    /// so that the image says nothing of a container that the annotation gives to another instance.
+    /// so that the image says nothing of a container that the annotation gives to another instance; nor can a
+    /// container be the sidecar and what it is wired up with.
     fn is_ours(&self, name: &str, image: &str, expected: &Object, status: &Status) -> bool {
         let instance = self.instance.name;
+        let is_wired = |name: &str| {
+            let wired = self.instance.wired.iter().filter_map(|slot| slot.of(self.state.pod));
+            wired.into_iter().any(|container| container.name.0 == name)
+        };
         status.containers(instance, &self.instance.sidecar.name).contains(&name)
-            || (image == text(expected, "image") && !status.is_of_another(instance, name))
+            || (image == text(expected, "image")
+                && !status.is_of_another(instance, name)
+                && !is_wired(name))
     }
 
     /// Whether the instance's containers are in the pod.
