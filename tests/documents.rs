@@ -1,5 +1,7 @@
 //! What the documents show is what the command prints.
 
+#![cfg(test)]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -64,7 +64,7 @@ pub(super) struct Mounted<'s> {
     pub(super) path: Cow<'s, str>,
     pub(super) sub_path: &'s str,
     pub(super) by_expression: bool,
-    /// Added by this plan, for reading only.
+    /// Added by this plan or an earlier call, for reading only.
     pub(super) read_only_ours: bool,
 }
 
@@ -112,10 +112,18 @@ impl<'s, 'a> State<'s, 'a> {
             path: clean(&mount.mount_path.0),
             sub_path: &mount.sub_path.0,
             by_expression: !mount.sub_path_expr.0.is_empty(),
-            read_only_ours: false,
+            read_only_ours: mount.read_only && self.is_of_kept(&mount.name.0),
         });
         let planned = self.planned.app.get(&slot).into_iter().flat_map(|edit| &edit.mounts);
         present.chain(planned.map(Mounted::planned)).collect()
+    }
+
+    /// Whether a volume belongs to an instance that an earlier call added.
+    fn is_of_kept(&self, volume: &str) -> bool {
+        self.planned.instances.iter().filter(|p| p.before).any(|p| {
+            let rest = volume.strip_prefix(p.injected.instance.as_str());
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        })
     }
 
     /// Whether an app container has that variable.

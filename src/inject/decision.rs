@@ -71,7 +71,7 @@ pub struct Injected {
     pub sidecar: String,
     /// Whether it runs as native sidecar.
     pub native: bool,
-    /// Names of its long-running containers, in order.
+    /// Names of its containers, the one-shot ones first.
     pub containers: Vec<String>,
 }
 

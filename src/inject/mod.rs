@@ -129,8 +129,11 @@ impl<'p> Plan<'p> {
         };
         if let Some(first) = problems.first() {
             if wanted.asked {
-                problems.retain(|problem| !self.problems.contains(problem));
-                self.problems.append(&mut problems);
+                for problem in problems {
+                    if !self.problems.contains(&problem) {
+                        self.problems.push(problem);
+                    }
+                }
             } else {
                 self.warnings
                     .push(format!("inherited sidecar {} was left out: {first}", wanted.instance));
@@ -141,10 +144,12 @@ impl<'p> Plan<'p> {
         }
     }
 
-    /// Whether a container of the pod is one that an earlier call added.
+    /// Whether a container of the pod is one that an earlier call added. A name alone says so only of what was asked
+    /// for, since there it is that or a clash: an inherited instance may be named like one of the app's containers,
+    /// and is left out then.
     fn is_injected(&self, name: &str, all: &[Wanted<'_>]) -> bool {
         all.iter().any(|wanted| {
-            wanted.instance == name
+            (wanted.asked && wanted.instance == name)
                 || self.status.containers(wanted.instance, wanted.sidecar).contains(&name)
         })
     }

@@ -7,7 +7,7 @@ use super::decision::{Injected, Problem};
 use super::resolve::Instance;
 use super::resources;
 use super::status::Status;
-use super::wiring::{Target, Wiring, mount, no_token_volume, rename_mount};
+use super::wiring::{Target, Wiring, leave_room_below, mount, no_token_volume, rename_mount};
 use crate::names::{self, INJECT, NO_TOKEN_VOLUME, PARAMETER_INFIX, TOKEN_PATH};
 use crate::sidecar::piece::Piece;
 use crate::sidecar::{Mode, ModeChoice, Values};
@@ -122,10 +122,19 @@ impl Placer<'_, '_, '_> {
         })
     }
 
-    /// Ours: the expected name, and the same image or named by the status annotation.
+    /// Ours: the expected name, and the same image or named by the status annotation. Two sidecars may have one image,
+    /// so that the image says nothing of a container that the annotation gives to another instance; nor can a
+    /// container be the sidecar and what it is wired up with.
     fn is_ours(&self, name: &str, image: &str, expected: &Object, status: &Status) -> bool {
-        image == text(expected, "image")
-            || status.containers(self.instance.name, &self.instance.sidecar.name).contains(&name)
+        let instance = self.instance.name;
+        let is_wired = |name: &str| {
+            let wired = self.instance.wired.iter().filter_map(|slot| slot.of(self.state.pod));
+            wired.into_iter().any(|container| container.name.0 == name)
+        };
+        status.containers(instance, &self.instance.sidecar.name).contains(&name)
+            || (image == text(expected, "image")
+                && !status.is_of_another(instance, name)
+                && !is_wired(name))
     }
 
     /// Whether the instance's containers are in the pod.
@@ -317,6 +326,7 @@ impl Placer<'_, '_, '_> {
         if !api_token {
             mounts.push(Json::Object(mount(NO_TOKEN_VOLUME, TOKEN_PATH, "", true)));
         }
+        leave_room_below(&mut mounts, targets);
         self.check_mounts(&mounts);
         finished.extend(container.into_iter().filter(|(key, _)| key != "name"));
         finished.insert("volumeMounts".into(), Json::Array(mounts));

@@ -419,7 +419,7 @@ impl<'a> Lookup<'a, '_> {
         let known: Vec<_> = known.iter().map(name).collect();
         let choices = || one_of(&[&["*"], known.as_slice()].concat());
         for wanted in given.text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            match all().find(|slot| name(slot) == wanted) {
+            match all().find(|slot| name(slot) == wanted && own(slot)) {
                 Some(slot) if !wired.contains(&slot) => wired.push(slot),
                 Some(_) => {}
                 None => {

@@ -26,6 +26,13 @@ impl Status {
         names.into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
+    /// Whether it gives the container to another instance.
+    pub(super) fn is_of_another(&self, instance: &str, container: &str) -> bool {
+        let others = self.0.iter().filter(|(name, _)| *name != instance);
+        let names = others.filter_map(|(_, entry)| entry.get("containers")?.as_array()).flatten();
+        names.into_iter().any(|name| name.as_str() == Some(container))
+    }
+
     pub(super) fn has(&self, instance: &str) -> bool {
         self.0.contains_key(instance)
     }

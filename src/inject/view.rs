@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::names;
 
 /// What the engine knows of a pod.
 #[derive(Debug, Default, Deserialize)]
-#[serde(bound = "'de: 'a")]
+#[serde(bound = "'de: 'a", remote = "Self")]
 pub struct PodView<'a> {
     /// Nothing if there is none, as in a bare pod template.
     #[serde(default, borrow)]
@@ -21,7 +22,7 @@ pub struct PodView<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound = "'de: 'a")]
+#[serde(rename_all = "camelCase", bound = "'de: 'a", remote = "Self")]
 pub(super) struct Metadata<'a> {
     #[serde(default, borrow, deserialize_with = "or_default")]
     name: Text<'a>,
@@ -35,7 +36,7 @@ pub(super) struct Metadata<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound = "'de: 'a")]
+#[serde(rename_all = "camelCase", bound = "'de: 'a", remote = "Self")]
 pub(super) struct Spec<'a> {
     #[serde(default, borrow)]
     pub(super) containers: Option<Vec<Container<'a>>>,
@@ -61,7 +62,7 @@ pub(super) struct Spec<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound = "'de: 'a")]
+#[serde(rename_all = "camelCase", bound = "'de: 'a", remote = "Self")]
 pub(super) struct Container<'a> {
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub(super) name: Text<'a>,
@@ -115,6 +116,8 @@ pub(super) struct Mount<'a> {
     pub(super) sub_path: Text<'a>,
     #[serde(default, borrow, deserialize_with = "or_default")]
     pub(super) sub_path_expr: Text<'a>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) read_only: bool,
 }
 
 /// A volume: its name, and of its sources only what decides.
@@ -312,6 +315,34 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
+/// Objects that a patch adds to are read from maps only: serde would take a list for one too, field by field, and
+/// then the patch would not apply.
+macro_rules! only_from_maps {
+    ($($object:ident),+) => {$(
+        impl<'de: 'a, 'a> Deserialize<'de> for $object<'a> {
+            fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+                struct Fields;
+
+                impl<'de> Visitor<'de> for Fields {
+                    type Value = $object<'de>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a map of fields")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                        $object::deserialize(MapAccessDeserializer::new(map))
+                    }
+                }
+
+                json.deserialize_map(Fields)
+            }
+        }
+    )+};
+}
+
+only_from_maps!(PodView, Metadata, Spec, Container);
+
 /// `null` means absent, as it does to Kubernetes.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     json: D,
@@ -341,7 +372,7 @@ impl<'de> Visitor<'de> for AnnotationsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = Vec::new();
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            let ours = key.0.contains("outrigger.dev/")
+            let ours = key.0.contains(names::OWN_PREFIX)
                 || [names::DEFAULT_CONTAINER, names::SAFE_TO_EVICT, names::MIRROR]
                     .contains(&&*key.0);
             if ours {
@@ -430,6 +461,11 @@ mod tests {
                 r#"{"metadata": {"annotations": []}}"#,
                 "metadata.annotations: invalid type: sequence, expected a map of annotations",
             ),
+            (
+                r#"{"spec": {"containers": [["a", "nginx"]]}}"#,
+                "spec.containers[0]: invalid type: sequence, expected a map of fields",
+            ),
+            ("[]", ".: invalid type: sequence, expected a map of fields"),
         ] {
             assert_eq!(
                 PodView::from_json(json.as_bytes()).map(|_| ()),

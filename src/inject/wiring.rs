@@ -1,6 +1,6 @@
 //! Volumes that application and sidecar share: made anew, or joined where the application has mounted one.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::additions::{Additions, Mounted, Object, State, join_sub_paths, text};
 use super::decision::Problem;
@@ -183,43 +183,42 @@ impl Wiring<'_, '_, '_> {
             if covering(&mounts, path, shared.if_mounted).is_some() {
                 continue;
             }
-            if self.mounts_twice(*slot, path) {
-                continue;
-            }
-            let container = slot.of(self.state.pod).map_or("", |c| &c.name.0).to_owned();
             let mount = mount(volume, path, sub_path, shared.app_read_only);
-            let new = Mounted::planned(&mount);
-            let own = self.additions.app.get(slot).into_iter().flat_map(|edit| &edit.mounts);
-            let other = mounts.into_iter().chain(own.map(Mounted::planned)).find(|m| {
-                (new.read_only_ours && m.is_below(&new)) || (m.read_only_ours && new.is_below(m))
-            });
-            if let Some(other) = other {
-                let cause = format!(
-                    "container {container} has mounts at {path} and {}, and the upper of them is read-only: the lower has no place to be mounted at",
-                    other.path
-                );
+            if let Some((cause, remedy)) = self.obstacle(*slot, &mount) {
                 let place = self.place(path);
-                self.problem(place, cause, "choose paths that do not contain each other");
+                self.problem(place, cause, remedy);
                 continue;
             }
             self.additions.app.entry(*slot).or_default().mounts.push(mount);
         }
     }
 
-    /// Whether this instance has a mount for that path of a container already: Kubernetes allows one.
-    fn mounts_twice(&mut self, slot: Slot, path: &str) -> bool {
-        let mut own = self.additions.app.get(&slot).into_iter().flat_map(|edit| &edit.mounts);
-        let twice = own.any(|mount| Mounted::planned(mount).path == path);
-        if twice {
-            let container = slot.of(self.state.pod).map_or("", |c| &c.name.0);
-            let cause = format!(
-                "{} would give container {container} two mounts at {path}",
-                self.instance.name
-            );
-            let place = self.place(path);
-            self.problem(place, cause, "choose another path for one of them");
+    /// Why a container has no place for one more mount, if it has none, and what helps.
+    fn obstacle(&self, slot: Slot, mount: &Object) -> Option<(String, &'static str)> {
+        let container = slot.of(self.state.pod).map_or("", |c| &c.name.0);
+        let instance = self.instance.name;
+        let new = Mounted::planned(mount);
+        let path = &new.path;
+        let own = self.additions.app.get(&slot).into_iter().flat_map(|edit| &edit.mounts);
+        let own: Vec<_> = own.map(Mounted::planned).collect();
+        if own.iter().any(|other| other.path == *path) {
+            let cause = format!("{instance} would give container {container} two mounts at {path}");
+            return Some((cause, "choose another path for one of them"));
         }
-        twice
+        let others = self.state.mounts(slot);
+        if others.iter().any(|other| other.path == *path) {
+            let cause = format!("container {container} mounts something at {path} already");
+            return Some((cause, "choose another path, or remove that mount"));
+        }
+        let nested = others.iter().chain(&own).find(|other| {
+            (new.read_only_ours && other.is_below(&new))
+                || (other.read_only_ours && new.is_below(other))
+        })?;
+        let cause = format!(
+            "container {container} has mounts at {path} and {}, and the upper of them is read-only: the lower has no place to be mounted at",
+            nested.path
+        );
+        Some((cause, "choose paths that do not contain each other"))
     }
 
     fn create(&mut self, name: String, source: &Object) {
@@ -255,16 +254,10 @@ impl Wiring<'_, '_, '_> {
             for wanted in &piece.app.volume_mounts {
                 let wanted = rename_mount(wanted, self.instance.name, targets);
                 let path = clean_path(text(&wanted, "mountPath")).unwrap_or_default();
-                if self.state.mounts(slot).iter().any(|m| m.path == path) {
+                if let Some((cause, remedy)) = self.obstacle(slot, &wanted) {
                     let place = self.place(&path);
-                    self.problem(
-                        place,
-                        format!("container {container} mounts something at {path} already"),
-                        "choose another path, or remove that mount",
-                    );
-                } else if !self.mounts_twice(slot, &path)
-                    && (!self.present || self.state.has_volume(text(&wanted, "name")))
-                {
+                    self.problem(place, cause, remedy);
+                } else if !self.present || self.state.has_volume(text(&wanted, "name")) {
                     self.additions.app.entry(slot).or_default().mounts.push(wanted);
                 }
             }
@@ -329,7 +322,30 @@ pub(super) fn rename_mount(mount: &Object, instance: &str, targets: &[Target]) -
     renamed
 }
 
-/// The volume that keeps the API token out, and its mount.
+/// The container runtime makes a directory for each mount, and cannot where the mount above it is read-only: the
+/// container would never start. So a shared volume that the sidecar only reads is mounted writable there. (A directory
+/// of the same volume is there already: the kubelet makes it.)
+pub(super) fn leave_room_below(mounts: &mut [Json], targets: &[Target]) {
+    let place = |mount: &Json| {
+        let mount = mount.as_object()?;
+        Some((clean_path(text(mount, "mountPath"))?, text(mount, "name").to_owned()))
+    };
+    let places: Vec<_> = mounts.iter().filter_map(place).collect();
+    for mount in mounts {
+        let Some((path, volume)) = place(mount) else { continue };
+        let is_upper = places
+            .iter()
+            .any(|(other, of)| *of != volume && below(other, &path).is_some_and(|r| !r.is_empty()));
+        if is_upper
+            && targets.iter().any(|t| t.read_only && t.volume == volume)
+            && let Json::Object(mount) = mount
+        {
+            mount.shift_remove("readOnly");
+        }
+    }
+}
+
+/// The volume that keeps the API token out.
 pub(super) fn no_token_volume() -> Object {
     let mut volume = Object::new();
     volume.insert("name".into(), names::NO_TOKEN_VOLUME.into());

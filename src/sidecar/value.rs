@@ -97,7 +97,8 @@ pub fn duration(text: &str) -> Option<i128> {
     (!text.is_empty() && total <= i128::from(i64::MAX)).then_some(total)
 }
 
-/// Billionths of a Kubernetes quantity (`resource.Quantity`), without sign.
+/// Billionths of a Kubernetes quantity (`resource.Quantity`), without sign. Like Kubernetes, it takes what is beyond
+/// 63 bits for the most that they hold, so that any number of quantities can be summed up.
 #[must_use]
 pub fn quantity(text: &str) -> Option<i128> {
     const ONE: i128 = 1_000_000_000;
@@ -129,7 +130,7 @@ pub fn quantity(text: &str) -> Option<i128> {
             }
         }
     };
-    decimal(number, one)
+    decimal(number, one).map(|amount| amount.min(i128::from(i64::MAX) * ONE))
 }
 
 /// `number` (digits, perhaps a point) times `one`; what is smaller than a unit of the result is cut off.
@@ -255,6 +256,7 @@ mod tests {
             ("2", Some(2 * ONE)),
             ("1e3", Some(1_000 * ONE)),
             ("1E", Some(ONE * 1_000_000_000_000_000_000)),
+            ("16Ei", Some(i128::from(i64::MAX) * ONE)),
             ("5e-3", Some(5_000_000)),
             ("", None),
             ("Mi", None),
