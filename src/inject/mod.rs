@@ -105,7 +105,7 @@ struct Plan<'p> {
 impl<'p> Plan<'p> {
     /// Adds one instance, or says why not: a problem if it was asked for, a warning if it was inherited.
     fn place(&mut self, wanted: Wanted<'p>, all: &[Wanted<'p>]) {
-        let mut problems = Vec::new();
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let placement = match resolve::sidecar(wanted, self.context) {
             Err(problem) => {
                 problems.push(problem);
@@ -120,6 +120,7 @@ impl<'p> Plan<'p> {
                     self.context,
                     is_injected,
                     &mut problems,
+                    &mut warnings,
                 );
                 let state = State { pod: self.pod, planned: &self.planned };
                 let mut placement = place::place(&instance, &state, &self.status);
@@ -127,6 +128,7 @@ impl<'p> Plan<'p> {
                 Some(placement)
             }
         };
+        self.warnings.append(&mut warnings);
         if let Some(first) = problems.first() {
             if wanted.asked {
                 for problem in problems {

@@ -215,6 +215,7 @@ impl Placer<'_, '_, '_> {
 
     fn add(&mut self, piece: Piece, mode: Mode) {
         let (state, instance) = (self.state, self.instance);
+        self.out.problems.extend(instance.mode_problem.clone());
         self.check_pod(&piece);
         self.check_names(&piece);
         if !instance.uncertain_port {

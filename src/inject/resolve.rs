@@ -34,6 +34,8 @@ pub(super) struct Instance<'a> {
     pub(super) mode: Mode,
     /// Whether the cluster runs native sidecars.
     pub(super) can_be_native: bool,
+    /// Why it cannot be added in its mode; one that is in the pod already may stay.
+    pub(super) mode_problem: Option<Problem>,
     /// The app containers that are wired up.
     pub(super) wired: Vec<Slot>,
     /// Nobody named them: it is the first one.
@@ -79,6 +81,7 @@ struct Lookup<'a, 'c> {
     pod: &'a PodView<'a>,
     context: &'c Context<'a>,
     problems: &'c mut Vec<Problem>,
+    warnings: &'c mut Vec<String>,
 }
 
 /// The sidecar behind a name, or the problem that there is none.
@@ -119,12 +122,13 @@ pub(super) fn resolve<'a>(
     context: &Context<'a>,
     is_injected: impl Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
 ) -> Instance<'a> {
-    let mut lookup = Lookup { wanted, sidecar, pod, context, problems };
+    let mut lookup = Lookup { wanted, sidecar, pod, context, problems, warnings };
     let before = lookup.problems.len();
     let wired = lookup.wired(is_injected);
     let wired_by_default = lookup.given(CONTAINERS).is_none();
-    let mode = lookup.mode();
+    let (mode, mode_problem) = lookup.mode();
     lookup.unknown_parameters();
     let first = wired.first().and_then(|slot| slot.of(pod));
     let app_user = first
@@ -157,6 +161,7 @@ pub(super) fn resolve<'a>(
         values,
         mode,
         can_be_native: context.settings.native,
+        mode_problem,
         wired,
         wired_by_default,
         uncertain,
@@ -171,6 +176,21 @@ impl<'a> Lookup<'a, '_> {
 
     fn annotation(&self, parameter: &str) -> String {
         format!("{}{PARAMETER_INFIX}{parameter}", self.wanted.instance)
+    }
+
+    /// Whether the pod has set another of the parameters of which one is to be set: then what others say of this
+    /// one does not count, since a pod cannot take it back.
+    fn is_ruled_out(&self, parameter: &str) -> bool {
+        if self.sidecar.exactly_one_of.is_empty() {
+            return false;
+        }
+        let among = self.sidecar.exactly_one_of.iter();
+        let among: Vec<_> = among.filter_map(|n| self.sidecar.parameters.get_index(*n)).collect();
+        let is_set = |name: &str| {
+            self.pod.annotation(&self.annotation(name)).is_some_and(|text| !text.trim().is_empty())
+        };
+        among.iter().any(|(name, _)| *name == parameter)
+            && among.iter().any(|(name, _)| is_set(name))
     }
 
     /// The text that somebody gave; an empty one counts as absent.
@@ -190,7 +210,11 @@ impl<'a> Lookup<'a, '_> {
             (Origin::Namespace, namespace.annotations.get(&key).map(String::as_str)),
             (Origin::Installation, installation(|s| &s.defaults)),
         ];
+        let ruled_out = self.is_ruled_out(parameter);
         sources.into_iter().find_map(|(origin, text)| {
+            if ruled_out && matches!(origin, Origin::Namespace | Origin::Installation) {
+                return None;
+            }
             let text = text?.trim();
             (!text.is_empty()).then_some(Given { text, origin })
         })
@@ -316,30 +340,35 @@ impl<'a> Lookup<'a, '_> {
         let prefix = format!("{}{PARAMETER_INFIX}", self.wanted.instance);
         let pod = self.pod;
         for (key, _) in pod.annotations() {
-            let Some(name) = key.strip_prefix(&prefix) else { continue };
-            if name == CONTAINERS || name == MODE || self.sidecar.parameters.contains_key(name) {
-                continue;
+            if let Some(problem) = key.strip_prefix(&prefix).and_then(|name| self.unknown(name)) {
+                self.problems.push(problem);
             }
-            let known: Vec<_> = self
-                .sidecar
-                .parameters
-                .keys()
-                .map(String::as_str)
-                .chain([CONTAINERS, MODE])
-                .collect();
-            let remedy = match names::nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("it has {}", known.join(", ")),
-            };
-            self.problem(
-                key.to_owned(),
-                format!("{} has no parameter {name:?}", self.sidecar.name),
-                remedy,
-            );
+        }
+        // A namespace's annotation may be meant for another pod's instance of that name: never more than a warning.
+        let namespace: &'a super::Namespace = self.context.namespace;
+        for key in namespace.annotations.keys() {
+            if let Some(problem) = key.strip_prefix(&prefix).and_then(|name| self.unknown(name)) {
+                self.warnings.push(format!("namespace {}: {problem}", namespace.name));
+            }
         }
     }
 
-    fn mode(&mut self) -> Mode {
+    fn unknown(&self, name: &str) -> Option<Problem> {
+        let parameters = &self.sidecar.parameters;
+        let known = || parameters.keys().map(String::as_str).chain([CONTAINERS, MODE]);
+        if known().any(|known| known == name) {
+            return None;
+        }
+        let remedy = match names::nearest(name, known()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("it has {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        let cause = format!("{} has no parameter {name:?}", self.sidecar.name);
+        Some(Problem { place: self.annotation(name), cause, remedy })
+    }
+
+    /// The mode, and why the cluster cannot run an instance in it.
+    fn mode(&mut self) -> (Mode, Option<Problem>) {
         let can = self.context.settings.native;
         let chosen = match self.sidecar.mode {
             ModeChoice::Native => Mode::Native,
@@ -355,36 +384,26 @@ impl<'a> Lookup<'a, '_> {
             Some("native") => Mode::Native,
             Some("container") => Mode::Container,
             Some(other) => {
-                self.problem(
-                    place,
-                    format!("{other:?} is not a mode"),
-                    "write native or container",
-                );
-                return chosen;
+                let cause = format!("{other:?} is not a mode");
+                self.problem(place, cause, "write native or container");
+                return (chosen, None);
             }
         };
+        let name = &self.sidecar.name;
         if wanted == Mode::Native && !can {
-            let remedy = if given.is_some() {
-                "write container"
-            } else {
-                "leave it out, or run it on a newer Kubernetes"
+            let cause =
+                format!("{name} would be a native sidecar, which this cluster does not run");
+            let remedy = match given {
+                Some(_) => "write container",
+                None => "leave it out, or run it on a newer Kubernetes",
             };
-            self.problem(
-                place,
-                format!(
-                    "{} would be a native sidecar, which this cluster does not run",
-                    self.sidecar.name
-                ),
-                remedy,
-            );
-        } else if wanted != chosen && self.sidecar.mode != ModeChoice::Auto {
-            self.problem(
-                place,
-                format!("{} only runs in mode {}", self.sidecar.name, chosen.word()),
-                "remove the annotation",
-            );
+            return (wanted, Some(Problem { place, cause, remedy: remedy.to_owned() }));
         }
-        wanted
+        if wanted != chosen && self.sidecar.mode != ModeChoice::Auto {
+            let cause = format!("{name} only runs in mode {}", chosen.word());
+            self.problem(place, cause, "remove the annotation");
+        }
+        (wanted, None)
     }
 
     /// The app containers that are wired up; `is_injected` tells those that are sidecars of ours.
@@ -394,16 +413,14 @@ impl<'a> Lookup<'a, '_> {
         let all = || app().chain((0..pod.init_containers().len()).map(Slot::Init));
         let name = |slot: &Slot| slot.of(pod).map_or("", |c| &c.name.0);
         let own = |slot: &Slot| !is_injected(name(slot));
+        if pod.containers().is_empty() {
+            let cause = "the pod has no container to add a sidecar to";
+            self.problem("spec.containers".into(), cause, "add one");
+            return Vec::new();
+        }
         self.check_pinned(CONTAINERS);
         let given = self.given(CONTAINERS).filter(|given| given.text != "*");
         let Some(given) = given else {
-            if pod.containers().is_empty() {
-                self.problem(
-                    "spec.containers".into(),
-                    "the pod has no container to add a sidecar to",
-                    "add one",
-                );
-            }
             let mut wired: Vec<_> = app().filter(own).collect();
             if wired.is_empty() {
                 // Its only container has the name of a sidecar: that is told elsewhere.

@@ -59,12 +59,6 @@ fn other_installations(case: &Case) -> Vec<(&'static str, Case)> {
     vec![("another image", image), ("native flipped", native), ("both", both)]
 }
 
-/// Whether an instance may insist on being native, and then is refused where nothing can be.
-fn insists_on_native(case: &Case) -> bool {
-    let text = format!("{case:?}");
-    text.contains(".outrigger.dev/mode") || text.contains("\"mode\"") || text.contains("before")
-}
-
 proptest! {
     #![proptest_config(config(700))]
 
@@ -88,9 +82,6 @@ proptest! {
             return Ok(());
         }
         for (what, other) in other_installations(&case) {
-            if what != "another image" && insists_on_native(&case) {
-                continue;
-            }
             for (seen, pod) in seen_again(&after) {
                 let again = other.decide_on(&pod);
                 prop_assert!(is_untouched(&again), "{}, {}: {:?}", what, seen, again);

@@ -109,16 +109,19 @@ fn one_volume_has_one_meaning() {
         ("outrigger.outrigger.dev/paths", "/shared"),
     ];
     let found = problems(case(json!([{"name": "app"}]), &asked, &[]).decide());
-    assert!(found[0].contains("outrigger-no-api-token, which Outrigger itself adds"), "{found:?}");
+    assert!(
+        found[0].contains("outrigger-no-api-token is the name of a volume that Outrigger adds"),
+        "{found:?}"
+    );
 }
 
 /// Two shared volumes of one instance at one place, or one in the other.
 #[test]
 fn two_volumes_of_one_instance() {
     for (inbox, outbox, cause) in [
-        ("/x", "/x", "mounts two things at /x"),
+        ("/x", "/x", "two mounts at /x"),
         ("/x/y", "/x", "the upper of them is read-only"),
-        ("/agent", "/x", "mounts two things at /agent"),
+        ("/agent", "/x", "two mounts at /agent"),
         ("/agent/x", "/x", "the upper of them is read-only"),
     ] {
         let asked = [
