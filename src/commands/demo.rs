@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full};
@@ -26,6 +27,7 @@ use tokio_rustls::TlsConnector;
 use super::engine::EngineArgs;
 use super::marked::marked;
 use super::serve::decide;
+use crate::webhook::server::Limits;
 use crate::webhook::verdict::Decide;
 use crate::webhook::{routes, server, tls};
 use crate::yaml;
@@ -97,11 +99,12 @@ async fn converse(decide: Arc<Decide>, review: &Value) -> anyhow::Result<Call> {
     let certificate = made.cert.der().clone();
     let key =
         PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
-    let tls = Arc::new(tls::server(vec![certificate.clone()], key)?);
+    let tls = Arc::new(ArcSwap::from_pointee(tls::server(vec![certificate.clone()], key)?));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let webhook = tokio::spawn(server::run(listener, tls, routes::webhook(decide), async {
+    let router = routes::webhook(decide, Arc::default());
+    let webhook = tokio::spawn(server::run(listener, tls, router, Limits::default(), async {
         let _ = stopped.await;
     }));
 

@@ -1,12 +1,16 @@
-//! Certificate and key, from files.
+//! Certificate and key, from files, anew when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::ServerConfig;
+use arc_swap::ArcSwap;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 /// Why a certificate and its key cannot be used. Each text names the file, and what it should hold.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,14 @@ pub enum TlsError {
         /// What it does hold.
         found: String,
     },
+    /// Clients' certificates cannot be told by this.
+    #[error("{} cannot tell clients: {reason}; expected {CLIENT_CA}", path.display())]
+    ClientCa {
+        /// Which file.
+        path: PathBuf,
+        /// What rustls says.
+        reason: String,
+    },
     /// Both are in order, but do not belong together.
     #[error(
         "the key in {} is not that of the certificate in {}; expected the key of the first certificate in the file",
@@ -67,25 +79,90 @@ pub enum TlsError {
     },
 }
 
+/// The files that make a TLS configuration.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The server's certificate, then those of its issuers.
+    pub cert: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+    /// Who must have issued the clients' certificates; without it, none are asked for.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A TLS configuration, and how long it is good for.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: ServerConfig,
+    /// When the certificate expires, in seconds of Unix time.
+    pub not_after: i64,
+}
+
 const CERTIFICATE: &str = "the server's certificate, then those of its issuers, if any";
 const KEY: &str = "the certificate's private key, not encrypted";
 
-/// What a server needs to speak TLS 1.2 and 1.3, and HTTP/2 and 1.1 in them, without asking for client certificates.
-///
-/// # Errors
-/// A file cannot be read or does not hold what it should, or the two do not belong together.
-pub fn load(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let chain: Vec<CertificateDer<'static>> = items(cert, CERTIFICATE)?;
-    let mut keys: Vec<PrivateKeyDer<'static>> = items(key, KEY)?;
-    server(chain, keys.swap_remove(0)).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::Mismatch { key: key.to_owned(), cert: cert.to_owned() }
+const CLIENT_CA: &str = "the certificates of those who issue clients' certificates";
+
+impl Files {
+    /// What a server needs to speak TLS 1.2 and 1.3, and HTTP/2 and 1.1 in them.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it should, or certificate and key do not belong together.
+    pub fn load(&self) -> Result<Loaded, TlsError> {
+        let Self { cert, key, client_ca } = self;
+        let chain: Vec<CertificateDer<'static>> = items(cert, CERTIFICATE)?;
+        let mut keys: Vec<PrivateKeyDer<'static>> = items(key, KEY)?;
+        let not_after = expiry(&chain[0]).unwrap_or_default();
+        let unusable = |source| TlsError::Unusable { cert: cert.clone(), key: key.clone(), source };
+        let clients = match client_ca {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(path) => clients_of(path)?,
+        };
+        let config =
+            configured(chain, keys.swap_remove(0), clients).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    TlsError::Mismatch { key: key.clone(), cert: cert.clone() }
+                }
+                source => unusable(source),
+            })?;
+        Ok(Loaded { config, not_after })
+    }
+
+    /// What is in the files now: enough to see that they changed.
+    fn contents(&self) -> Vec<Option<Vec<u8>>> {
+        let paths = [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()];
+        paths.into_iter().flatten().map(|path| std::fs::read(path).ok()).collect()
+    }
+
+    /// Looks every so often whether the files have changed, and then puts what is in them into `current`. What cannot
+    /// be used is reported and left: the last good configuration goes on.
+    ///
+    /// Looking is enough. A Secret reaches its volume within a minute or so; and watches on the files of a mounted
+    /// Secret go dead with the first exchange of the directory that they are in.
+    pub async fn follow(
+        self,
+        every: Duration,
+        current: Arc<ArcSwap<ServerConfig>>,
+        on_change: impl Fn(Result<i64, TlsError>),
+    ) {
+        let mut seen = self.contents();
+        loop {
+            tokio::time::sleep(every).await;
+            let now = self.contents();
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            on_change(self.load().map(|Loaded { config, not_after }| {
+                current.store(Arc::new(config));
+                not_after
+            }));
         }
-        source => TlsError::Unusable { cert: cert.to_owned(), key: key.to_owned(), source },
-    })
+    }
 }
 
-/// The same, from a certificate and key in memory.
+/// The same, from a certificate and key in memory, without asking clients for certificates.
 ///
 /// # Errors
 /// The two do not belong together, or are of a kind that is not supported.
@@ -93,13 +170,42 @@ pub fn server(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
+    configured(chain, key, WebPkiClientVerifier::no_client_auth())
+}
+
+fn configured(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, rustls::Error> {
     // The provider is named, not installed for the whole process: tests then need no such step either.
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Who may call: clients whose certificate one of these has issued.
+fn clients_of(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in items::<CertificateDer<'static>>(path, CLIENT_CA)? {
+        roots.add(certificate).map_err(|source| TlsError::ClientCa {
+            path: path.to_owned(),
+            reason: source.to_string(),
+        })?;
+    }
+    let provider = Arc::new(ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|source| TlsError::ClientCa { path: path.to_owned(), reason: source.to_string() })
+}
+
+/// When a certificate expires, in seconds of Unix time.
+fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 /// The items of one kind in a PEM file: at least one.
@@ -170,7 +276,16 @@ mod tests {
         let secret = file("secret", secret);
         let missing = folder.path().join("missing");
 
-        assert!(load(&cert, &key).is_ok());
+        let load = |cert: &Path, key: &Path| {
+            Files { cert: cert.to_owned(), key: key.to_owned(), client_ca: None }.load()
+        };
+        // 4096-01-01: what rcgen takes for never.
+        assert_eq!(load(&cert, &key).unwrap().not_after, 67_090_118_400);
+        let with_ca = Files { cert: cert.clone(), key: key.clone(), client_ca: Some(cert.clone()) };
+        assert!(with_ca.load().is_ok());
+        let error =
+            Files { client_ca: Some(key.clone()), ..with_ca }.load().unwrap_err().to_string();
+        assert!(error.ends_with("holds a private key; expected the certificates of those who issue clients' certificates"), "{error}");
         for (cert, key, expected) in [
             (&missing, &key, "cannot read FOLDER/missing: No such file"),
             (&cert, &missing, "expected a PEM file with the certificate's private key"),

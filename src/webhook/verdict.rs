@@ -24,6 +24,8 @@ pub struct Verdict {
     pub answer: Answer,
     /// One word: injected, untouched, refused, unreadable, panicked or ignored.
     pub result: &'static str,
+    /// Why, in one word that metrics can count; empty where the result says it all.
+    pub label: &'static str,
     /// Why; empty where the result says it all.
     pub reason: Cow<'static, str>,
     /// The instances in the patched pod, as `instance=sidecar`.
@@ -68,7 +70,10 @@ impl Verdict {
 
     fn decided(Decision { outcome, warnings }: Decision) -> Self {
         let mut verdict = match outcome {
-            Outcome::Untouched(why) => Self::plain("untouched", Cow::Borrowed(why.reason())),
+            Outcome::Untouched(why) => Self {
+                label: why.reason(),
+                ..Self::plain("untouched", Cow::Borrowed(why.reason()))
+            },
             Outcome::Injected(injection) => Self {
                 sidecars: list(&injection.instances),
                 ..Self::ruled("injected", Cow::Borrowed(""), Ruling::Patch(injection.patch))
@@ -122,7 +127,7 @@ impl Verdict {
 
     fn ruled(result: &'static str, reason: Cow<'static, str>, ruling: Ruling) -> Self {
         let answer = Answer { ruling, warnings: Vec::new() };
-        Self { answer, result, reason, sidecars: String::new() }
+        Self { answer, result, label: "", reason, sidecars: String::new() }
     }
 
     fn warning(mut self, text: &str) -> Self {

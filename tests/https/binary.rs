@@ -24,7 +24,15 @@ impl Drop for Process {
 
 fn serve(cert: &Path, key: &Path) -> (Process, Lines<BufReader<ChildStderr>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_outrigger"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--health-listen",
+            "127.0.0.1:0",
+            "--drain",
+            "0s",
+        ])
         .arg("--tls-cert")
         .arg(cert)
         .arg("--tls-key")
@@ -79,6 +87,16 @@ async fn check_signal(signal: &str) {
     for path in ["/healthz", "/readyz"] {
         let answer = plain(health, path).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"), "{answer}");
+    }
+
+    let answer = plain(health, "/metrics").await;
+    for part in [
+        "outrigger_decisions_total{result=\"untouched\",reason=\"not-asked\"} 1\n",
+        "outrigger_decision_duration_seconds_count 1\n",
+        // 4096-01-01: what rcgen takes for never.
+        "outrigger_certificate_not_after_timestamp_seconds 67090118400\n",
+    ] {
+        assert!(answer.contains(part), "{part} is not in {answer}");
     }
 
     let id = process.0.id().to_string();

@@ -3,11 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::{http1, http2};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use outrigger::webhook::server::Limits;
 use outrigger::webhook::verdict::Decide;
 use outrigger::webhook::{routes, server, tls};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -26,10 +28,14 @@ pub(crate) struct Server {
 }
 
 /// Where a webhook listens, and how it proves to be the right one.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) certificate: CertificateDer<'static>,
 }
+
+/// A client's certificate and key.
+pub(crate) type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 /// All of a response.
 #[derive(Debug)]
@@ -41,14 +47,20 @@ pub(crate) struct Reply {
 
 impl Server {
     pub(crate) async fn start(decide: Arc<Decide>) -> Self {
+        Self::start_with(decide, Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(decide: Arc<Decide>, limits: Limits) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let tls = Arc::new(tls::server(vec![certificate.clone()], key).unwrap());
+        let tls = tls::server(vec![certificate.clone()], key).unwrap();
+        let tls = Arc::new(ArcSwap::from_pointee(tls));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let target = Target { address: listener.local_addr().unwrap(), certificate };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(server::run(listener, tls, routes::webhook(decide), async {
+        let router = routes::webhook(decide, Arc::default());
+        let task = tokio::spawn(server::run(listener, tls, router, limits, async {
             let _ = stopped.await;
         }));
         Self { target, stop, task }
@@ -63,20 +75,42 @@ impl Server {
 
 impl Target {
     pub(crate) async fn connect(&self, protocol: &str) -> TlsStream<TcpStream> {
+        self.connect_as(protocol, None).await
+    }
+
+    async fn connect_as(&self, protocol: &str, identity: Option<Identity>) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            Some((certificate, key)) => {
+                config.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         stream
+    }
+
+    /// Sends one request as a client that proves who it is, or does not. A server that wants such a proof ends the
+    /// connection only after the handshake (TLS 1.3), so that the request fails.
+    pub(crate) async fn send_as(
+        &self,
+        identity: Option<Identity>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Reply, hyper::Error> {
+        let stream = TokioIo::new(self.connect_as("http/1.1", identity).await);
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        Ok(Reply::of(sender.send_request(request).await?).await)
     }
 
     pub(crate) async fn http1(&self) -> http1::SendRequest<Full<Bytes>> {

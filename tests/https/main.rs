@@ -11,6 +11,7 @@
 mod binary;
 mod client;
 mod real_engine;
+mod serving;
 
 use std::sync::{Arc, Mutex, mpsc};
 
