@@ -3,7 +3,11 @@
 CARGO ?= cargo
 LOCKED := --locked
 
-.PHONY: demo test test-long check fmt docs setup
+## The webhook in a real cluster's control plane. The first run builds it: some ten minutes.
+test-cluster: setup
+	@.ci/tier cluster tests/cluster/run
+
+.PHONY: demo test test-cluster test-long check fmt docs setup
 
 ## Shows the webhook at work on loopback; needs no cluster.
 demo: setup
@@ -19,6 +23,7 @@ test: setup
 	@.ci/tier properties $(CARGO) test $(LOCKED) --test properties
 	@.ci/tier https $(CARGO) test $(LOCKED) --test https
 	@.ci/tier cli $(CARGO) test $(LOCKED) --test cli --test documents
+	@.ci/tier cluster tests/cluster/run
 	@cat target/tiers.log
 
 ## What takes long: more of the property tests.

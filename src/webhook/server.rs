@@ -161,6 +161,7 @@ async fn connection(
     };
     // TLS has settled the protocol. Were it guessed from the first bytes instead, no deadline would hold for them.
     let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    tracing::debug!(%peer, http = if h2 { "HTTP/2" } else { "HTTP/1.1" }, "connected");
     let builder = Builder::new(TokioExecutor::new());
     let mut builder = if h2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER);

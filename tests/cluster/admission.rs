@@ -1,0 +1,175 @@
+//! What the API server stores, and what it tells the user.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::api::{Api, ListParams, PostParams};
+use outrigger::yaml;
+use serde_json::{Value, json};
+
+use crate::World;
+use crate::cluster::{die, until};
+use crate::webhook::read;
+
+const OPTED_IN: (&str, &str) = ("outrigger.dev/injection", "enabled");
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The objects of an example that make pods.
+fn workloads(file: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/examples").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let documents = yaml::documents(&text);
+    let objects = documents.iter().map(|text| yaml::read(text, yaml::MANIFEST).unwrap());
+    objects
+        .filter(|object| {
+            ["Deployment", "Job"].contains(&object["kind"].as_str().unwrap_or_default())
+        })
+        .collect()
+}
+
+/// Creates a workload and gives the pod that its controller makes of it.
+async fn pod_of(world: &World, namespace: &str, workload: Value) -> Pod {
+    let client = || world.cluster.client.clone();
+    let params = PostParams::default();
+    match workload["kind"].as_str() {
+        Some("Deployment") => Api::<Deployment>::namespaced(client(), namespace)
+            .create(&params, &read(workload))
+            .await
+            .map(drop),
+        _ => Api::<Job>::namespaced(client(), namespace)
+            .create(&params, &read(workload))
+            .await
+            .map(drop),
+    }
+    .unwrap();
+    let pods: Api<Pod> = Api::namespaced(client(), namespace);
+    until("the workload has a pod", async || {
+        pods.list(&ListParams::default()).await.unwrap().items.into_iter().next()
+    })
+    .await
+}
+
+fn has_token(container: &Container) -> bool {
+    let mounts = container.volume_mounts.iter().flatten();
+    mounts
+        .filter(|mount| mount.mount_path == TOKEN_PATH)
+        .any(|mount| mount.name.starts_with("kube-api-access"))
+}
+
+pub(crate) async fn examples_get_their_sidecars(world: Arc<World>) {
+    for (file, expected) in [
+        ("httpd-git.yaml", &["git-sync", "git-sync-publish"][..]),
+        ("java-log.yaml", &["log"]),
+        ("topz.yaml", &["topz"]),
+        ("job-topz.yaml", &["topz"]),
+        ("all.yaml", &["topz", "git-sync", "git-sync-publish", "log"]),
+    ] {
+        // The examples say that they pass the strictest standard, sidecars included.
+        let restricted = ("pod-security.kubernetes.io/enforce", "restricted");
+        let namespace = world.cluster.namespace(&[OPTED_IN, restricted]).await;
+        let workload = workloads(file).pop().unwrap();
+        let pod = pod_of(&world, &namespace, workload).await.spec.unwrap();
+        let init = pod.init_containers.unwrap_or_default();
+        let names: Vec<_> = init.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, expected, "{file}");
+        for container in init {
+            assert_eq!(
+                container.restart_policy.as_deref(),
+                Some("Always"),
+                "{file}: {}",
+                container.name
+            );
+            assert!(!has_token(&container), "{file}: {}", container.name);
+        }
+    }
+}
+
+fn pod(annotations: Value) -> Pod {
+    read(json!({
+        "metadata": {"name": "web", "annotations": annotations},
+        "spec": {"containers": [{"name": "web", "image": "web", "ports": [{"containerPort": 8080}]}]},
+    }))
+}
+
+pub(crate) async fn refusals_name_every_problem(world: Arc<World>) {
+    let namespace = world.cluster.namespace(&[OPTED_IN]).await;
+    let pods: Api<Pod> = Api::namespaced(world.cluster.client.clone(), &namespace);
+    let annotations =
+        json!({"outrigger.dev/inject": "topz, lgo", "topz.outrigger.dev/port": "8080"});
+    let error = pods.create(&PostParams::default(), &pod(annotations)).await.unwrap_err();
+    let kube::Error::Api(status) = error else { die(&format!("not the API server's: {error}")) };
+    assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"));
+    assert_eq!(
+        status.message,
+        "admission webhook \"asked.outrigger.dev\" denied the request: 2 problems with the sidecars of this pod:\n  \
+         1. topz.outrigger.dev/port: port 8080/TCP of topz is taken by container web; choose another port\n  \
+         2. outrigger.dev/inject: there is no sidecar \"lgo\"; did you mean log?"
+    );
+}
+
+pub(crate) async fn unlabelled_namespaces_are_left_alone(world: Arc<World>) {
+    for (labels, pod_labels) in
+        [(&[][..], json!({})), (&[OPTED_IN], json!({"outrigger.dev/injection": "disabled"}))]
+    {
+        let namespace = world.cluster.namespace(labels).await;
+        let pods: Api<Pod> = Api::namespaced(world.cluster.client.clone(), &namespace);
+        let mut pod = pod(json!({"outrigger.dev/inject": "topz, lgo"}));
+        pod.metadata.labels = Some(read(pod_labels));
+        let stored = pods.create(&PostParams::default(), &pod).await.unwrap();
+        assert_eq!(stored.spec.unwrap().init_containers, None);
+    }
+}
+
+/// The application mounts nothing and says nothing about security but what the standard asks of it.
+pub(crate) async fn restricted_namespaces_take_every_builtin(world: Arc<World>) {
+    let restricted = ("pod-security.kubernetes.io/enforce", "restricted");
+    let namespace = world.cluster.namespace(&[OPTED_IN, restricted]).await;
+    let pods: Api<Pod> = Api::namespaced(world.cluster.client.clone(), &namespace);
+    for (number, (mode, layout)) in [
+        ("native", "publish"),
+        ("native", "parent"),
+        ("native", "link"),
+        ("container", "publish"),
+        ("container", "parent"),
+        ("container", "link"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let pod = json!({
+            "metadata": {"name": format!("web-{number}"), "annotations": {
+                "outrigger.dev/inject": "topz, git-sync, log",
+                "topz.outrigger.dev/mode": mode, "git-sync.outrigger.dev/mode": mode, "log.outrigger.dev/mode": mode,
+                "git-sync.outrigger.dev/repo": "https://example.com/x.git",
+                "git-sync.outrigger.dev/path": "/srv/www/html",
+                "git-sync.outrigger.dev/layout": layout,
+                "git-sync.outrigger.dev/sshSecret": "ssh",
+                "git-sync.outrigger.dev/basicAuthSecret": "password",
+                "log.outrigger.dev/paths": "/var/log/*.log, /var/log/app/*.log",
+            }},
+            "spec": {"containers": [{"name": "web", "image": "web", "securityContext": {
+                "runAsNonRoot": true, "allowPrivilegeEscalation": false,
+                "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}}]},
+        });
+        let stored = pods.create(&PostParams::default(), &read(pod)).await.unwrap();
+        let spec = stored.spec.unwrap();
+        let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+        let with_token: Vec<_> =
+            containers.filter(|c| has_token(c)).map(|c| c.name.as_str()).collect();
+        assert_eq!(with_token, ["web"], "{mode} {layout}");
+    }
+}
+
+/// What was tested is what users get: API servers speak HTTP/2 to loopback addresses only.
+pub(crate) async fn the_api_server_speaks_http_1(world: Arc<World>) {
+    let log = world.webhook.log();
+    let versions = log.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        Some(line["http"].as_str()?.to_owned())
+    });
+    let versions: std::collections::BTreeSet<_> = versions.collect();
+    assert_eq!(versions.into_iter().collect::<Vec<_>>(), ["HTTP/1.1"]);
+}
