@@ -2,12 +2,12 @@
 
 CARGO ?= cargo
 LOCKED := --locked
+# `ci` builds without what only a debugger needs.
+PROFILE ?= dev
+export PROFILE
+TEST := $(CARGO) test $(LOCKED) --profile $(PROFILE)
 
-## The webhook in a real cluster's control plane. The first run builds it: some ten minutes.
-test-cluster: setup
-	@.ci/tier cluster tests/cluster/run
-
-.PHONY: demo test test-cluster test-long check fmt docs setup
+.PHONY: demo test test-cluster test-long check fmt docs setup setup-test
 
 ## Shows the webhook at work on loopback; needs no cluster.
 demo: setup
@@ -15,19 +15,23 @@ demo: setup
 	@target/debug/outrigger demo
 
 ## Everything that CI runs. Each tier prints its time; the runners' own closing lines come last.
-test: setup
+test: setup-test
 	@rm -f target/tiers.log
 	@.ci/tier lint .ci/lint
-	@.ci/tier unit $(CARGO) test $(LOCKED) --lib --bins
-	@.ci/tier golden $(CARGO) test $(LOCKED) --test golden --test architecture
-	@.ci/tier properties $(CARGO) test $(LOCKED) --test properties
-	@.ci/tier https $(CARGO) test $(LOCKED) --test https
-	@.ci/tier cli $(CARGO) test $(LOCKED) --test cli --test documents
+	@.ci/tier unit $(TEST) --lib --bins
+	@.ci/tier golden $(TEST) --test golden --test architecture
+	@.ci/tier properties $(TEST) --test properties
+	@.ci/tier https $(TEST) --test https
+	@.ci/tier cli $(TEST) --test cli --test documents
 	@.ci/tier cluster tests/cluster/run
 	@cat target/tiers.log
 
+## The webhook in a real cluster's control plane. The first run builds it: some ten minutes.
+test-cluster: setup-test
+	@.ci/tier cluster tests/cluster/run
+
 ## What takes long: more of the property tests.
-test-long: setup
+test-long: setup-test
 	PROPTEST_CASES=20000 $(CARGO) test $(LOCKED) --release --test properties
 
 ## The fast loop: under a minute when warm.
@@ -47,3 +51,6 @@ docs:
 
 setup:
 	@.ci/setup
+
+setup-test:
+	@.ci/setup test
