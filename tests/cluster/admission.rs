@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::World;
 use crate::cluster::{die, until};
-use crate::webhook::read;
+use crate::webhook::{install_meddler, read};
 
 const OPTED_IN: (&str, &str) = ("outrigger.dev/injection", "enabled");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -172,4 +172,135 @@ pub(crate) async fn the_api_server_speaks_http_1(world: Arc<World>) {
     });
     let versions: std::collections::BTreeSet<_> = versions.collect();
     assert_eq!(versions.into_iter().collect::<Vec<_>>(), ["HTTP/1.1"]);
+}
+
+async fn opted_in(world: &World) -> Api<Pod> {
+    let namespace = world.cluster.namespace(&[OPTED_IN]).await;
+    Api::namespaced(world.cluster.client.clone(), &namespace)
+}
+
+fn names(pod: &Pod) -> Vec<&str> {
+    let spec = pod.spec.as_ref();
+    let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+    init.iter().map(|container| container.name.as_str()).collect()
+}
+
+pub(crate) async fn dry_runs_are_answered_alike(world: Arc<World>) {
+    let pods = opted_in(&world).await;
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    let shown = pods.create(&params, &pod(json!({"outrigger.dev/inject": "topz"}))).await.unwrap();
+    assert_eq!(names(&shown), ["topz"]);
+    assert!(pods.list(&ListParams::default()).await.unwrap().items.is_empty());
+}
+
+pub(crate) async fn many_at_once(world: Arc<World>) {
+    let pods = opted_in(&world).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let pods = pods.clone();
+        tasks.spawn(async move {
+            let mut pod = pod(json!({"outrigger.dev/inject": "topz, log", "log.outrigger.dev/paths": "/var/log/app/*.log"}));
+            pod.metadata.name = Some(format!("web-{number}"));
+            pods.create(&PostParams::default(), &pod).await.unwrap()
+        });
+    }
+    for pod in tasks.join_all().await {
+        assert_eq!(names(&pod), ["topz", "log"]);
+    }
+}
+
+pub(crate) async fn a_pod_of_a_megabyte(world: Arc<World>) {
+    let pods = opted_in(&world).await;
+    let mut large = pod(json!({"outrigger.dev/inject": "topz"}));
+    let env = (0..800).map(|n| json!({"name": format!("V{n}"), "value": "x".repeat(1200)}));
+    large.spec.as_mut().unwrap().containers[0].env = Some(read(env.collect()));
+    let stored = pods.create(&PostParams::default(), &large).await.unwrap();
+    assert_eq!(names(&stored), ["topz"]);
+    assert_eq!(stored.spec.unwrap().containers[0].env.as_ref().unwrap().len(), 800);
+}
+
+/// What somebody makes of a pod that they got from the cluster: status annotation, token mounts, defaults and all.
+pub(crate) async fn copies_of_stored_pods(world: Arc<World>) {
+    let pods = opted_in(&world).await;
+    let asked = json!({"outrigger.dev/inject": "topz, git-sync",
+        "git-sync.outrigger.dev/repo": "https://example.com/x.git", "git-sync.outrigger.dev/path": "/srv"});
+    let stored = pods.create(&PostParams::default(), &pod(asked)).await.unwrap();
+
+    // As it is, under another name (`kubectl debug --copy-to` does no more): nothing is added again.
+    let mut copy = stored.clone();
+    copy.metadata = read(json!({"name": "copy", "annotations": stored.metadata.annotations}));
+    copy.status = None;
+    let copied = pods.create(&PostParams::default(), &copy).await.unwrap();
+    assert_eq!(copied.spec, stored.spec);
+    assert_eq!(copied.metadata.annotations, stored.metadata.annotations);
+
+    // The annotations alone, the status included: all of it is added.
+    let mut bare = pod(json!({}));
+    bare.metadata = read(json!({"name": "bare", "annotations": stored.metadata.annotations}));
+    let injected = pods.create(&PostParams::default(), &bare).await.unwrap();
+    assert_eq!(names(&injected), names(&stored));
+}
+
+pub(crate) async fn pods_that_cannot_have_it(world: Arc<World>) {
+    let pods = opted_in(&world).await;
+    for (field, value, told) in [
+        (
+            "hostPID",
+            json!(true),
+            "topz shares the pod's process namespace, and this pod uses the node's",
+        ),
+        (
+            "shareProcessNamespace",
+            json!(false),
+            "topz shares the pod's process namespace, and the pod says false",
+        ),
+        ("os", json!({"name": "windows"}), "topz runs on Linux, and this pod on Windows"),
+    ] {
+        for (asks, fails) in [(true, true), (false, false)] {
+            let annotations =
+                if asks { json!({"outrigger.dev/inject": "topz"}) } else { json!({}) };
+            let mut object = serde_json::to_value(pod(annotations)).unwrap();
+            object["metadata"]["generateName"] = "web-".into();
+            object["metadata"]["name"] = Value::Null;
+            object["spec"][field] = value.clone();
+            let created = pods.create(&PostParams::default(), &read(object)).await;
+            match created {
+                Ok(_) => assert!(!fails, "{field}"),
+                Err(error) => {
+                    assert!(fails && error.to_string().contains(told), "{field}: {error}")
+                }
+            }
+        }
+    }
+    let mut on_host = pod(json!({"outrigger.dev/inject": "topz"}));
+    on_host.spec.as_mut().unwrap().host_network = Some(true);
+    on_host.spec.as_mut().unwrap().containers[0].ports = None;
+    assert_eq!(names(&pods.create(&PostParams::default(), &on_host).await.unwrap()), ["topz"]);
+}
+
+/// A webhook that comes later and adds a container makes the API server call again: the newcomer is wired up, and
+/// nothing is there twice.
+pub(crate) async fn a_second_webhook_adds_a_container(world: Arc<World>) {
+    let namespace = world.cluster.namespace(&[OPTED_IN, ("meddler", "enabled")]).await;
+    let pods: Api<Pod> = Api::namespaced(world.cluster.client.clone(), &namespace);
+    install_meddler(&world.cluster).await;
+    let annotations = json!({"outrigger.dev/inject": "log", "log.outrigger.dev/paths": "/var/log/app/*.log", "log.outrigger.dev/containers": "*"});
+    let stored = until("the other webhook is called", async || {
+        let mut pod = pod(annotations.clone());
+        pod.metadata.name = None;
+        pod.metadata.generate_name = Some("web-".to_owned());
+        let stored = pods.create(&PostParams::default(), &pod).await.unwrap();
+        (stored.spec.as_ref()?.containers.len() > 1).then_some(stored)
+    })
+    .await;
+    assert_eq!(names(&stored), ["log"]);
+    for container in stored.spec.unwrap().containers {
+        let mounts = container.volume_mounts.unwrap();
+        assert_eq!(
+            mounts.iter().filter(|m| m.name == "log-files").count(),
+            1,
+            "{}",
+            container.name
+        );
+    }
 }

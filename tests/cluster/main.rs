@@ -33,37 +33,23 @@ fn main() -> ExitCode {
         let webhook = Webhook::install(&cluster).await;
         World { cluster, webhook }
     }));
-    let trials = vec![
-        trial(
-            "examples_get_their_sidecars",
-            &runtime,
-            &world,
-            admission::examples_get_their_sidecars,
-        ),
-        trial(
-            "refusals_name_every_problem",
-            &runtime,
-            &world,
-            admission::refusals_name_every_problem,
-        ),
-        trial(
-            "unlabelled_namespaces_are_left_alone",
-            &runtime,
-            &world,
-            admission::unlabelled_namespaces_are_left_alone,
-        ),
-        trial(
-            "restricted_namespaces_take_every_builtin",
-            &runtime,
-            &world,
-            admission::restricted_namespaces_take_every_builtin,
-        ),
-        trial(
-            "the_api_server_speaks_http_1",
-            &runtime,
-            &world,
-            admission::the_api_server_speaks_http_1,
-        ),
+    macro_rules! trials {
+        ($($test:ident),* $(,)?) => {
+            vec![$(trial(stringify!($test), &runtime, &world, admission::$test)),*]
+        };
+    }
+    let trials = trials![
+        examples_get_their_sidecars,
+        refusals_name_every_problem,
+        unlabelled_namespaces_are_left_alone,
+        restricted_namespaces_take_every_builtin,
+        dry_runs_are_answered_alike,
+        many_at_once,
+        a_pod_of_a_megabyte,
+        copies_of_stored_pods,
+        pods_that_cannot_have_it,
+        a_second_webhook_adds_a_container,
+        the_api_server_speaks_http_1,
     ];
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(world);

@@ -2,12 +2,21 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::routing::post;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, PostParams};
+use outrigger::webhook::server::{self, Limits};
+use outrigger::webhook::tls;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::cluster::{ADDRESS, Cluster, Process, free_port, until};
 
@@ -50,7 +59,7 @@ impl Webhook {
         });
         slices.create(&params, &read(slice)).await.unwrap();
         let configurations: Api<MutatingWebhookConfiguration> = Api::all(client());
-        let ca_bundle = k8s_openapi::ByteString(made.cert.pem().into_bytes());
+        let ca_bundle = ByteString(made.cert.pem().into_bytes());
         let configuration = json!({
             "metadata": {"name": "outrigger"},
             "webhooks": [entry("asked", "Fail", "in", &ca_bundle), entry("inherited", "Ignore", "notin", &ca_bundle)],
@@ -83,12 +92,7 @@ impl Webhook {
 }
 
 /// One of the two entries: pods that ask may be refused, others never are.
-fn entry(
-    name: &str,
-    failure_policy: &str,
-    annotated: &str,
-    ca_bundle: &k8s_openapi::ByteString,
-) -> Value {
+fn entry(name: &str, failure_policy: &str, annotated: &str, ca_bundle: &ByteString) -> Value {
     let has =
         "has(object.metadata.annotations) && 'outrigger.dev/inject' in object.metadata.annotations";
     let condition = if annotated == "in" { has.to_owned() } else { format!("!({has})") };
@@ -114,4 +118,40 @@ fn entry(
 /// A typed object from JSON.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).unwrap()
+}
+
+/// Another team's webhook, which adds a container to pods of the namespaces that want it. Its name puts it after ours.
+pub(crate) async fn install_meddler(cluster: &Cluster) {
+    let made = rcgen::generate_simple_self_signed([ADDRESS.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let tls = tls::server(vec![made.cert.der().clone()], key).unwrap();
+    let listener = TcpListener::bind((ADDRESS, 0)).await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let router = Router::new().route("/", post(meddle));
+    let tls = Arc::new(ArcSwap::from_pointee(tls));
+    tokio::spawn(server::run(listener, tls, router, Limits::default(), std::future::pending()));
+    let configuration = json!({
+        "metadata": {"name": "z-meddler"},
+        "webhooks": [{
+            "name": "meddler.example.com",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "clientConfig": {"url": url, "caBundle": ByteString(made.cert.pem().into_bytes())},
+            "namespaceSelector": {"matchLabels": {"meddler": "enabled"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        }],
+    });
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(cluster.client.clone());
+    configurations.create(&PostParams::default(), &read(configuration)).await.unwrap();
+}
+
+async fn meddle(review: String) -> String {
+    let review: Value = serde_json::from_str(&review).unwrap();
+    let patch = json!([{"op": "add", "path": "/spec/containers/-", "value": {"name": "meddler", "image": "meddler"}}]);
+    json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "response": {"uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch",
+            "patch": ByteString(patch.to_string().into_bytes())},
+    })
+    .to_string()
 }
