@@ -14,7 +14,8 @@ use crate::World;
 use crate::cluster::{die, until};
 use crate::webhook::{install_meddler, read};
 
-const OPTED_IN: (&str, &str) = ("outrigger.dev/injection", "enabled");
+/// The label of a namespace whose pods the API server shows to the webhook.
+pub(crate) const OPTED_IN: (&str, &str) = ("outrigger.dev/injection", "enabled");
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The objects of an example that make pods.
@@ -87,7 +88,7 @@ pub(crate) async fn examples_get_their_sidecars(world: Arc<World>) {
     }
 }
 
-fn pod(annotations: Value) -> Pod {
+pub(crate) fn pod(annotations: Value) -> Pod {
     read(json!({
         "metadata": {"name": "web", "annotations": annotations},
         "spec": {"containers": [{"name": "web", "image": "web", "ports": [{"containerPort": 8080}]}]},

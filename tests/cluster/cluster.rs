@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 /// An address that is no loopback one, since the API server speaks HTTP/2 to those. `make test-cluster` makes it, in a
 /// network namespace without any way out.
 pub(crate) const ADDRESS: &str = "10.96.7.1";
+/// Another one, for a second replica on the same port.
+pub(crate) const SECOND_ADDRESS: &str = "10.96.7.2";
 
 /// How long anything may take that the cluster does by itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,6 +58,15 @@ impl Process {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     fn check(&mut self) {

@@ -7,6 +7,7 @@
 
 mod admission;
 mod cluster;
+mod faults;
 mod webhook;
 
 use std::future::Future;
@@ -30,26 +31,29 @@ fn main() -> ExitCode {
     let runtime = Arc::new(Runtime::new().unwrap());
     let world = Arc::new(runtime.block_on(async {
         let cluster = Cluster::start().await;
-        let webhook = Webhook::install(&cluster).await;
+        let webhook =
+            Webhook::install(&cluster, "outrigger", admission::OPTED_IN, &[cluster::ADDRESS]).await;
         World { cluster, webhook }
     }));
     macro_rules! trials {
-        ($($test:ident),* $(,)?) => {
-            vec![$(trial(stringify!($test), &runtime, &world, admission::$test)),*]
+        ($($module:ident::$test:ident),* $(,)?) => {
+            vec![$(trial(stringify!($test), &runtime, &world, $module::$test)),*]
         };
     }
     let trials = trials![
-        examples_get_their_sidecars,
-        refusals_name_every_problem,
-        unlabelled_namespaces_are_left_alone,
-        restricted_namespaces_take_every_builtin,
-        dry_runs_are_answered_alike,
-        many_at_once,
-        a_pod_of_a_megabyte,
-        copies_of_stored_pods,
-        pods_that_cannot_have_it,
-        a_second_webhook_adds_a_container,
-        the_api_server_speaks_http_1,
+        admission::examples_get_their_sidecars,
+        admission::refusals_name_every_problem,
+        admission::unlabelled_namespaces_are_left_alone,
+        admission::restricted_namespaces_take_every_builtin,
+        admission::dry_runs_are_answered_alike,
+        admission::many_at_once,
+        admission::a_pod_of_a_megabyte,
+        admission::copies_of_stored_pods,
+        admission::pods_that_cannot_have_it,
+        admission::a_second_webhook_adds_a_container,
+        admission::the_api_server_speaks_http_1,
+        faults::restarts_lose_no_call,
+        faults::a_dead_webhook_blocks_only_who_asks,
     ];
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(world);
