@@ -340,6 +340,7 @@ impl Placer<'_, '_, '_> {
                 "the pod is no longer Guaranteed: container {name} has no request or limit for {resource}"
             ));
         }
+        self.check_container(&finished);
         finished
     }
 
