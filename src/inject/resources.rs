@@ -33,6 +33,12 @@ pub(super) fn is_guaranteed(pod: &PodView<'_>) -> bool {
         && pod.containers().iter().chain(pod.init_containers()).all(guaranteed)
 }
 
+/// Whether a sidecar's container requests CPU, and may use more.
+pub(super) fn may_burst(container: &Object) -> bool {
+    let amount = |kind| container.get("resources").and_then(|r| r.get(kind)?.get("cpu"));
+    amount("requests").is_some() && amount("limits").is_none()
+}
+
 /// Makes requests and limits of a sidecar's container equal, so that the pod stays Guaranteed.
 ///
 /// # Errors
