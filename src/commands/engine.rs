@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::source;
 use crate::inject::Settings;
 use crate::sidecar::{Catalog, Fault};
-use crate::yaml;
+use crate::{names, yaml};
 
 /// The first minor version of Kubernetes 1 whose oldest supported kubelets (three behind) run native sidecars.
 const NATIVE_SINCE: u32 = 32;
@@ -105,7 +105,7 @@ impl EngineArgs {
         let Self { sidecars, settings, image, native, kubernetes_version } = self;
         let (catalog, faults) = load_catalog(sidecars.as_deref())?;
         let SettingsFile { defaults, pinned } = match settings {
-            Some(path) => read_settings(path)?,
+            Some(path) => read_settings(path, &catalog)?,
             None => SettingsFile::default(),
         };
         let settings = Settings {
@@ -205,15 +205,50 @@ impl TryFrom<Value> for Text {
     }
 }
 
-fn read_settings(path: &Path) -> anyhow::Result<SettingsFile> {
+/// Reads the file. A name in it that means nothing is an error, since nobody would notice that a value is not pinned.
+fn read_settings(path: &Path, catalog: &Catalog) -> anyhow::Result<SettingsFile> {
     let shown = path.display();
     let text = source::read_file(path)?;
     match yaml::read(&text, yaml::DEFINITION).map_err(|error| anyhow!("{shown}: {error}"))? {
         Value::Null => Ok(SettingsFile::default()),
-        value @ Value::Object(_) => serde_path_to_error::deserialize(value)
-            .map_err(|error| anyhow!("{shown}: {}: {}", error.path(), error.inner())),
+        value @ Value::Object(_) => {
+            let file: SettingsFile = serde_path_to_error::deserialize(value)
+                .map_err(|error| anyhow!("{shown}: {}: {}", error.path(), error.inner()))?;
+            for (key, Values(values)) in [("defaults", &file.defaults), ("pinned", &file.pinned)] {
+                unknown_names(values, catalog)
+                    .map_err(|error| anyhow!("{shown}: {key}.{error}"))?;
+            }
+            Ok(file)
+        }
         _ => bail!("{shown}: not a map; write `defaults` and `pinned`"),
     }
+}
+
+/// The first name of a sidecar or parameter that there is none of. Of a faulty definition nothing is known.
+fn unknown_names(
+    values: &BTreeMap<String, BTreeMap<String, Text>>,
+    catalog: &Catalog,
+) -> Result<(), String> {
+    let meant = |wrong: &str, known: &[&str]| match names::nearest(wrong, known.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are {}", known.join(", ")),
+    };
+    for (name, parameters) in values {
+        let Some((_, sidecar)) = catalog.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<_> = catalog.iter().map(|(known, _)| known).collect();
+            return Err(format!("{name}: there is no such sidecar; {}", meant(name, &known)));
+        };
+        let Ok(sidecar) = sidecar else { continue };
+        let known = sidecar.parameters.keys().map(String::as_str);
+        let known: Vec<_> = known.chain([names::CONTAINERS, names::MODE]).collect();
+        if let Some(wrong) = parameters.keys().find(|p| !known.contains(&p.as_str())) {
+            return Err(format!(
+                "{name}.{wrong}: {name} has no such parameter; {}",
+                meant(wrong, &known)
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -255,7 +290,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("settings.yaml");
             fs::write(&path, text).unwrap();
-            let read = read_settings(&path).map_err(|error| error.to_string());
+            let read = read_settings(&path, &Catalog::builtin()).map_err(|error| error.to_string());
             match (read, expected) {
                 (Ok(file), Ok(expected)) => {
                     let plain = file.defaults.into_plain();
@@ -272,12 +307,12 @@ mod tests {
         check("# none yet\n", Ok(&[]));
         check("defaults: {topz: {port: 9000}}", Ok(&[("topz", "port", "9000")]));
         check(
-            "defaults: {log: {paths: [/a/*.log, /b], raw: true, size: 0.5, code: \"0644\"}}",
+            "defaults: {log: {paths: [/a/*.log, /b], format: true, cpu: 0.5, user: \"0644\"}}",
             Ok(&[
-                ("log", "code", "0644"),
+                ("log", "cpu", "0.5"),
+                ("log", "format", "true"),
                 ("log", "paths", "/a/*.log,/b"),
-                ("log", "raw", "true"),
-                ("log", "size", "0.5"),
+                ("log", "user", "0644"),
             ]),
         );
         check(
@@ -289,6 +324,14 @@ mod tests {
         check(
             "pinned: {topz: 9000}",
             Err("pinned.topz: invalid type: integer `9000`, expected a map"),
+        );
+        check(
+            "pinned: {tpoz: {port: 1}}",
+            Err("settings.yaml: pinned.tpoz: there is no such sidecar; did you mean topz?"),
+        );
+        check(
+            "defaults: {topz: {mode: native, prot: 1}}",
+            Err("defaults.topz.prot: topz has no such parameter; did you mean port?"),
         );
         check("[1]", Err("settings.yaml: not a map; write `defaults` and `pinned`"));
         check("a: [", Err("settings.yaml: unclosed bracket"));

@@ -108,19 +108,25 @@ fn collect<'a>(object: &'a Value, typed: Typed<'a>, at: &Pointer, found: &mut Ve
     });
 }
 
-/// Outrigger reads the annotations of pods. On the way from an object to its pod template, they do nothing.
+/// Outrigger reads the annotations of pods. They do nothing on the way from an object to its pod, and nothing as labels
+/// or, for want of two spaces, as fields of the metadata itself.
 fn misplaced(object: &Value, within: &str) -> Vec<String> {
-    let is_ours =
-        |key: &&String| key.starts_with(names::OWN_PREFIX) || key.contains(names::PARAMETER_INFIX);
-    let above = ["", "/spec/jobTemplate"].into_iter();
-    above
-        .filter(|place| within != *place && within.starts_with(place))
-        .filter_map(|place| {
-            let metadata = format!("{place}/metadata/annotations");
-            let keys = object.pointer(&metadata)?.as_object()?.keys().filter(is_ours);
-            let keys: Vec<_> = keys.map(String::as_str).collect();
-            let wrong = dotted(&metadata);
-            let right = dotted(&format!("{within}/metadata/annotations"));
+    let is_ours = |key: &&str| {
+        *key != names::INJECTION
+            && (key.starts_with(names::OWN_PREFIX) || key.contains(names::PARAMETER_INFIX))
+    };
+    let mut places = vec!["", "/spec/jobTemplate", within];
+    places.retain(|place| within.starts_with(place));
+    places.dedup();
+    let right = format!("{within}/metadata/annotations");
+    let maps = places.iter().flat_map(|place| {
+        ["", "/annotations", "/labels"].map(|map| format!("{place}/metadata{map}"))
+    });
+    maps.filter(|map| *map != right)
+        .filter_map(|map| {
+            let keys = object.pointer(&map)?.as_object()?.keys();
+            let keys: Vec<_> = keys.map(String::as_str).filter(is_ours).collect();
+            let (wrong, right) = (dotted(&map), dotted(&right));
             let message = format!("{wrong}: no effect here: {}; move to {right}", keys.join(", "));
             (!keys.is_empty()).then_some(message)
         })
@@ -223,6 +229,18 @@ mod tests {
             ]
         );
         assert!(workloads(&json!({"kind": "Pod", "metadata": ours}))[0].misplaced.is_empty());
+
+        let pod = json!({"kind": "Pod", "metadata": {
+            "outrigger.dev/inject": "topz",
+            "labels": {"log.outrigger.dev/paths": "x", "outrigger.dev/injection": "disabled", "app": "web"},
+        }});
+        assert_eq!(
+            workloads(&pod)[0].misplaced,
+            [
+                "metadata: no effect here: outrigger.dev/inject; move to metadata.annotations",
+                "metadata.labels: no effect here: log.outrigger.dev/paths; move to metadata.annotations",
+            ]
+        );
     }
 
     #[test]

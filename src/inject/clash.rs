@@ -1,10 +1,12 @@
-//! What keeps an instance out of a pod: names, ports and mounts that something else has, and the pod as a whole.
+//! What keeps an instance out of a pod: names, ports and mounts that something else has, the pod as a whole, and values
+//! that do not go together.
 
 use serde_json::Value as Json;
 
-use super::additions::{Mounted, ports, text};
+use super::additions::{Mounted, Object, ports, text};
 use super::place::Placer;
-use crate::names::{INJECT, NO_TOKEN_VOLUME};
+use super::resources::{self, Excess};
+use crate::names::{INJECT, NO_TOKEN_VOLUME, PARAMETER_INFIX};
 use crate::sidecar::parameter::Kind;
 use crate::sidecar::piece::Piece;
 use crate::sidecar::value::{Value, clean_path};
@@ -116,6 +118,41 @@ impl Placer<'_, '_, '_> {
                 }
                 seen.push((port, protocol));
             }
+        }
+    }
+
+    /// What the API server or the kubelet would refuse in a container of ours, because of values that fit one by one.
+    pub(super) fn check_container(&mut self, container: &Object) {
+        let name = text(container, "name");
+        if let Some(Excess { resource, request, limit }) =
+            resources::request_beyond_limit(container)
+        {
+            let has_parameter = self.instance.sidecar.parameters.contains_key(&resource);
+            let place = if has_parameter {
+                format!("{}{PARAMETER_INFIX}{resource}", self.instance.name)
+            } else {
+                INJECT.to_owned()
+            };
+            self.problem(
+                place,
+                format!("container {name} requests {request} of {resource}, more than its limit of {limit}"),
+                "lower the request, or raise the limit",
+            );
+        }
+        let security = container.get("securityContext");
+        let says = |key: &str| security.and_then(|context| context.get(key));
+        if says("runAsNonRoot") == Some(&Json::Bool(true))
+            && says("runAsUser").is_none()
+            && self.state.pod.spec.security_context.run_as_user == Some(0)
+        {
+            self.problem(
+                "spec.securityContext.runAsUser",
+                format!("container {name} would take the pod's user 0, and says runAsNonRoot"),
+                format!(
+                    "give {} a user of its own, or the pod one that is not root",
+                    self.instance.name
+                ),
+            );
         }
     }
 

@@ -243,6 +243,11 @@ impl Placer<'_, '_, '_> {
             .map(|c| self.full_name(c))
             .collect();
         let guaranteed = resources::is_guaranteed(state.pod);
+        if guaranteed
+            && piece.init_containers.iter().chain(&piece.containers).any(resources::may_burst)
+        {
+            self.warn_of_cpu();
+        }
         let token = piece.api_token;
         let once: Vec<_> = piece
             .init_containers
@@ -340,7 +345,20 @@ impl Placer<'_, '_, '_> {
                 "the pod is no longer Guaranteed: container {name} has no request or limit for {resource}"
             ));
         }
+        self.check_container(&finished);
         finished
+    }
+
+    /// A hundredth of a CPU is enough for what mostly sleeps, but not for, say, the first clone of a large repository.
+    fn warn_of_cpu(&mut self) {
+        let name = self.instance.name;
+        let mut warning = format!(
+            "the pod is Guaranteed: so that it stays that, {name} gets no more CPU than it requests"
+        );
+        if self.instance.sidecar.parameters.contains_key("cpu") {
+            warning.push_str(&format!("; if that is too little, raise {name}{PARAMETER_INFIX}cpu"));
+        }
+        self.out.warnings.push(warning);
     }
 
     fn warn(&mut self, mode: Mode) {

@@ -33,6 +33,12 @@ pub(super) fn is_guaranteed(pod: &PodView<'_>) -> bool {
         && pod.containers().iter().chain(pod.init_containers()).all(guaranteed)
 }
 
+/// Whether a sidecar's container requests CPU, and may use more.
+pub(super) fn may_burst(container: &Object) -> bool {
+    let amount = |kind| container.get("resources").and_then(|r| r.get(kind)?.get("cpu"));
+    amount("requests").is_some() && amount("limits").is_none()
+}
+
 /// Makes requests and limits of a sidecar's container equal, so that the pod stays Guaranteed.
 ///
 /// # Errors
@@ -53,6 +59,27 @@ pub(super) fn equalise(container: &mut Object) -> Result<(), &'static str> {
         }
     }
     Ok(())
+}
+
+/// A resource of which a container requests more than its limit.
+pub(super) struct Excess {
+    pub(super) resource: String,
+    pub(super) request: String,
+    pub(super) limit: String,
+}
+
+/// The first resource of which a container requests more than its limit: the API server refuses such a pod.
+pub(super) fn request_beyond_limit(container: &Object) -> Option<Excess> {
+    let resources = container.get("resources")?;
+    let (requests, limits) = (resources.get("requests")?.as_object()?, resources.get("limits")?);
+    requests.iter().find_map(|(resource, request)| {
+        let limit = limits.get(resource)?;
+        (json_amount(request)? > json_amount(limit)?).then(|| Excess {
+            resource: resource.clone(),
+            request: written(request),
+            limit: written(limit),
+        })
+    })
 }
 
 /// Why the pod's own resources are not enough for these containers besides, if they are not.
@@ -137,11 +164,16 @@ fn sum_of_requests(
 }
 
 fn rendered_amount(container: &Object, kind: &str, resource: &str) -> Option<i128> {
-    match container.get("resources")?.get(kind)?.get(resource)? {
-        Json::String(text) => quantity(text),
-        Json::Number(number) => quantity(&number.to_string()),
-        _ => None,
-    }
+    json_amount(container.get("resources")?.get(kind)?.get(resource)?)
+}
+
+fn json_amount(amount: &Json) -> Option<i128> {
+    quantity(&written(amount))
+}
+
+/// A quantity as it is written: as text, or as a number.
+fn written(amount: &Json) -> String {
+    amount.as_str().map_or_else(|| amount.to_string(), ToOwned::to_owned)
 }
 
 /// An amount as people write it: CPU in thousandths, memory in Mi.

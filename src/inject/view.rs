@@ -152,6 +152,12 @@ impl Volume<'_> {
         .into_iter()
         .find_map(|(is, source)| is.then_some(source))
     }
+
+    /// The source's name, if the volume holds only what the kubelet has written there: no directory of it can be
+    /// mounted over, unless the kubelet made that too. (An image may have any directory.)
+    pub(super) fn kubelet_writes(&self) -> Option<&'static str> {
+        self.read_only_source().filter(|_| self.image.is_none())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::additions::{Additions, Mounted, Object, State, join_sub_paths, text};
 use super::decision::Problem;
 use super::resolve::{Instance, Slot};
+use super::view::Volume;
 use crate::names;
 use crate::sidecar::parameter::Kind;
 use crate::sidecar::piece::{IfMounted, Paths, Piece, SharedVolume};
@@ -71,6 +72,15 @@ impl Wiring<'_, '_, '_> {
                 let joined = self.join(shared, &path);
                 let (volume, sub_path) = match joined {
                     Joined::Other(volume, sub_path) => (volume, sub_path),
+                    Joined::Nothing if is_vital(&path) => {
+                        let place = self.place(&path);
+                        self.problem(
+                            place,
+                            format!("{path} cannot be mounted over: the container would not start"),
+                            "choose another path",
+                        );
+                        continue;
+                    }
                     Joined::Nothing => {
                         created = true;
                         (own_name.clone(), own_sub_path)
@@ -210,6 +220,16 @@ impl Wiring<'_, '_, '_> {
             let cause = format!("container {container} mounts something at {path} already");
             return Some((cause, "choose another path, or remove that mount"));
         }
+        if let Some(upper) = covering(&others, path, IfMounted::Reuse)
+            && let Some(source) =
+                self.state.pod_volume(upper.volume).and_then(Volume::kubelet_writes)
+        {
+            let cause = format!(
+                "container {container} mounts a volume of type {source} at {}, which is read-only: {path} below it has no place to be mounted at",
+                upper.path
+            );
+            return Some((cause, "choose another path"));
+        }
         let nested = others.iter().chain(&own).find(|other| {
             (new.read_only_ours && other.is_below(&new))
                 || (other.read_only_ours && new.is_below(other))
@@ -272,6 +292,12 @@ enum Joined {
     Nothing,
     /// There is a problem.
     Impossible,
+}
+
+/// Directories into which the container runtime and the kubelet mount files of their own, such as `/etc/hosts` and
+/// `/dev/termination-log`, or into which the runtime lets nobody mount.
+fn is_vital(path: &str) -> bool {
+    matches!(path, "/dev" | "/etc" | "/sys") || below(path, "/proc").is_some()
 }
 
 /// The mount that decides what a container sees at the path: the one at it, or the nearest above if it may be joined.

@@ -11,6 +11,7 @@ use super::compiled::Sidecar;
 use super::condition::{Condition, exclusive};
 use super::definition::{Faults, RawPiece};
 use super::piece::{self, Paths, Piece};
+use super::rules;
 use super::template::Values;
 use super::value::{Value, clean_path};
 use super::{Mode, ModeChoice};
@@ -310,6 +311,9 @@ impl Checker<'_> {
         let mut named = container.clone();
         named.entry("name").or_insert_with(|| "sample".into());
         let mut found = typed::<v1::Container>(&named);
+        if found.is_empty() {
+            found = rules::broken(container, list == "initContainers");
+        }
         if container.get("image").and_then(Json::as_str).unwrap_or_default().is_empty() {
             found.push(("image".into(), "missing; write the image to run".into()));
         }

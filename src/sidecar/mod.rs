@@ -1,7 +1,7 @@
 //! What a sidecar is: definition, parameters, substitution, catalog. Pure, like the engine.
 //!
 //! A definition is read (`definition`), compiled (`compiled`: parameters, conditions, templates), checked
-//! (`check`) and kept in the [`Catalog`]. When a pod arrives, [`Sidecar::render`] fills it in.
+//! (`check`, `rules`) and kept in the [`Catalog`]. When a pod arrives, [`Sidecar::render`] fills it in.
 
 mod catalog;
 mod check;
@@ -11,6 +11,7 @@ mod definition;
 mod fields;
 pub mod parameter;
 pub mod piece;
+mod rules;
 mod template;
 pub mod value;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use outrigger::inject::Injection;
+use outrigger::sidecar::value::quantity;
 use serde_json::Value as Json;
 
 use crate::case::{annotation, containers, items, text};
@@ -110,6 +111,13 @@ pub(crate) fn is_in_order(before: &Json, after: &Json) {
         let others: BTreeSet<_> = others.collect();
         let ports = port_list(container);
         assert!(unique(&ports) && !ports.iter().any(|p| others.contains(p)), "{name}: {ports:?}");
+        for (resource, request) in
+            container["resources"]["requests"].as_object().into_iter().flatten()
+        {
+            let limit = container["resources"]["limits"][resource].as_str().and_then(quantity);
+            let request = request.as_str().and_then(quantity);
+            assert!(limit.is_none() || request <= limit, "{name}: {}", container["resources"]);
+        }
     }
 }
 
