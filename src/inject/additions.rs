@@ -43,6 +43,14 @@ pub(super) struct Placed {
 }
 
 impl Additions {
+    /// Whether the pod stays as it is but for annotations.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { volumes, init_containers, containers, app, share_process_namespace, .. } = self;
+        let lists = [volumes, init_containers, containers];
+        let edited = app.values().any(|edit| !edit.env.is_empty() || !edit.mounts.is_empty());
+        lists.iter().all(|list| list.is_empty()) && !edited && !share_process_namespace
+    }
+
     pub(super) fn absorb(&mut self, other: Self) {
         self.volumes.extend(other.volumes);
         self.init_containers.extend(other.init_containers);

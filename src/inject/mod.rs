@@ -163,7 +163,7 @@ impl<'p> Plan<'p> {
         if self.planned.instances.is_empty() {
             return Outcome::Untouched(Untouched::Dropped);
         }
-        let patch = patch::write(self.pod, &self.planned, &self.status);
+        let patch = patch::write(self.pod, &mut self.planned, &self.status);
         if patch.0.is_empty() {
             return Outcome::Untouched(Untouched::Already);
         }

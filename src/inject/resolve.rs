@@ -148,8 +148,7 @@ pub(super) fn resolve<'a>(
     for (name, parameter) in &sidecar.parameters {
         let value = lookup.value(name, parameter, &values).unwrap_or_else(|| {
             uncertain_port |= parameter.kind == Kind::Port;
-            let default = parameter.default.as_ref().and_then(|d| parameter.parse(d).ok());
-            default.or_else(|| Some(parameter.sample()))
+            parameter.default_value.clone().or_else(|| Some(parameter.sample()))
         });
         values.parameters.push(value);
     }
@@ -248,8 +247,8 @@ impl<'a> Lookup<'a, '_> {
             if let Some(value) = self.sidecar.value_from_pod(parameter, values) {
                 return Some(Some(value));
             }
-            if let Some(default) = &parameter.default {
-                return Some(parameter.parse(default).ok());
+            if parameter.default_value.is_some() {
+                return Some(parameter.default_value.clone());
             }
             if !parameter.required {
                 return Some(None);

@@ -130,8 +130,7 @@ impl Sidecar {
                 piece::merge(&mut whole, map, &mut |_| {});
             }
         }
-        serde_json::from_value(Json::Object(whole))
-            .map_err(|_| RenderError { parameter: None, needs: "what core/v1 says" })
+        Piece::from_map(whole).ok_or(RenderError { parameter: None, needs: "what core/v1 says" })
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Parameter {
     pub items: Option<Box<Parameter>>,
     /// Who may set it.
     pub settable_by: Vec<Setter>,
+    /// What `default` means.
+    pub default_value: Option<Value>,
     matcher: Option<Regex>,
     bounds: (Option<i128>, Option<i128>),
 }
@@ -146,6 +148,7 @@ impl Parameter {
             description: raw.description,
             required: raw.required,
             default: None,
+            default_value: None,
             default_from: raw.default_from,
             pattern: raw.pattern,
             minimum: None,
@@ -168,7 +171,9 @@ impl Parameter {
         }
         parameter.values = values;
         if let Some(default) = &raw.default {
-            parameter.default = Some(parameter.fitting("default", default)?);
+            let text = parameter.fitting("default", default)?;
+            parameter.default_value = parameter.parse(&text).ok();
+            parameter.default = Some(text);
         }
         Ok(parameter)
     }

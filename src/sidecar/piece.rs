@@ -82,6 +82,65 @@ impl Paths {
     }
 }
 
+impl Piece {
+    /// The same as reading it through serde, but what it holds is moved: a request would otherwise build every
+    /// container twice. Nothing, if it is not shaped like a piece; serde says why ([`super::check`]).
+    pub(super) fn from_map(mut map: Map<String, Json>) -> Option<Self> {
+        let app = match map.remove("app") {
+            None => App::default(),
+            Some(Json::Object(mut app)) => App {
+                env: objects(&mut app, "env")?,
+                volume_mounts: objects(&mut app, "volumeMounts")?,
+            },
+            Some(_) => return None,
+        };
+        let shared = objects(&mut map, "sharedVolumes")?;
+        Some(Self {
+            containers: objects(&mut map, "containers")?,
+            init_containers: objects(&mut map, "initContainers")?,
+            shared_volumes: shared
+                .into_iter()
+                .map(SharedVolume::from_map)
+                .collect::<Option<_>>()?,
+            volumes: objects(&mut map, "volumes")?,
+            app,
+            share_process_namespace: flag(&map, "shareProcessNamespace")?,
+            api_token: flag(&map, "apiToken")?,
+        })
+    }
+}
+
+impl SharedVolume {
+    fn from_map(mut map: Map<String, Json>) -> Option<Self> {
+        let volume = match map.remove("volume") {
+            Some(Json::Object(volume)) => volume,
+            _ => return None,
+        };
+        // What is left is small.
+        let mut rest: Self = {
+            map.insert("volume".into(), Json::Object(Map::new()));
+            serde_json::from_value(Json::Object(map)).ok()?
+        };
+        rest.volume = volume;
+        Some(rest)
+    }
+}
+
+/// A list of objects, empty if there is none.
+fn objects(map: &mut Map<String, Json>, key: &str) -> Option<Vec<Map<String, Json>>> {
+    let items = match map.remove(key) {
+        None => return Some(Vec::new()),
+        Some(Json::Array(items)) => items.into_iter(),
+        Some(_) => return None,
+    };
+    let object = |item| if let Json::Object(object) = item { Some(object) } else { None };
+    items.map(object).collect()
+}
+
+fn flag(map: &Map<String, Json>, key: &str) -> Option<bool> {
+    map.get(key).map_or(Some(false), Json::as_bool)
+}
+
 /// What to do where the application has mounted something already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum IfMounted {
