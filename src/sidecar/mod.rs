@@ -1,7 +1,7 @@
 //! What a sidecar is: definition, parameters, substitution, catalog. Pure, like the engine.
 //!
-//! A definition is read ([`definition`]), compiled ([`compiled`]: parameters, conditions, templates), checked
-//! ([`check`], [`rules`]) and kept in the [`Catalog`]. When a pod arrives, [`Sidecar::render`] fills it in.
+//! A definition is read (`definition`), compiled (`compiled`: parameters, conditions, templates), checked
+//! (`check`, `rules`) and kept in the [`Catalog`]. When a pod arrives, [`Sidecar::render`] fills it in.
 
 mod catalog;
 mod check;
