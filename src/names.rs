@@ -61,7 +61,9 @@ pub fn is_dns_label(text: &str, longest: usize) -> bool {
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let longest_distance = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
+    // Of one letter, nothing would be left that is alike.
+    let longest_distance = (length / 3).max(1).min(length.saturating_sub(1));
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&name, &c.to_lowercase()), c))
@@ -102,5 +104,8 @@ mod tests {
         assert_eq!(nearest("TOPZ", names), Some("topz"));
         assert_eq!(nearest("perod", ["port", "period"]), Some("period"));
         assert_eq!(nearest("istio", names), None);
+        assert_eq!(nearest("*", ["w", "x"]), None);
+        assert_eq!(nearest("", ["w"]), None);
+        assert_eq!(nearest("W", ["w"]), Some("w"));
     }
 }

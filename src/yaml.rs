@@ -102,6 +102,14 @@ fn located(error: &serde_saphyr::Error, lines: usize) -> String {
     let message = error.to_string();
     let Some(place) = error.location() else { return message };
     let (line, column) = (place.line(), place.column());
+    let beyond = [
+        ("recursion limit exceeded", "nested deeper than is read"),
+        ("budget breached: Depth", "nested deeper than is read"),
+        ("budget breached", "holds more than is read, aliases expanded"),
+    ];
+    if let Some((_, meaning)) = beyond.iter().find(|(cause, _)| message.starts_with(cause)) {
+        return format!("{meaning}, at line {}, column {column}", line + lines as u64);
+    }
     match message.strip_suffix(&format!(" at line {line}, column {column}")) {
         Some(cause) => format!("{cause} at line {}, column {column}", line + lines as u64),
         None => message,
@@ -246,10 +254,17 @@ mod tests {
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
         let deep_block = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>();
         let long = format!("a: {}\n", "x".repeat(10 << 20));
-        for text in [bomb, deep, deep_block, long] {
+        for (text, why) in [
+            (bomb, "holds more than is read, aliases expanded, at line "),
+            (deep, "nested deeper than is read, at line "),
+            (deep_block, "nested deeper than is read, at line "),
+            (long, "the document has 10485764 bytes, more than the "),
+        ] {
             let began = Instant::now();
-            assert!(read(&text, DEFINITION).is_err());
-            assert!(read(&text, MANIFEST).is_err());
+            for limits in [DEFINITION, MANIFEST] {
+                let error = read(&text, limits).unwrap_err();
+                assert!(error.starts_with(why), "{error}");
+            }
             assert!(began.elapsed() < Duration::from_secs(20), "hung");
         }
     }

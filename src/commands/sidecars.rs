@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -161,7 +161,13 @@ fn check(paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
     for path in paths {
         match path.is_dir() {
-            true => files.extend(engine::definition_files(path)?),
+            true => {
+                let found = engine::definition_files(path)?;
+                if found.is_empty() {
+                    bail!("{}: no *.yaml, *.yml or *.json in it", path.display());
+                }
+                files.extend(found);
+            }
             false => files.push(path.clone()),
         }
     }

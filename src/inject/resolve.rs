@@ -438,6 +438,15 @@ impl<'a> Lookup<'a, '_> {
             match all().find(|slot| name(slot) == wanted && own(slot)) {
                 Some(slot) if !wired.contains(&slot) => wired.push(slot),
                 Some(_) => {}
+                None if wanted == "*" => {
+                    let place = self.place(CONTAINERS, given.origin);
+                    self.problem(
+                        place,
+                        "\"*\" stands alone, and there is more",
+                        "write *, or the names",
+                    );
+                    named = true;
+                }
                 None => {
                     let near = names::nearest(wanted, known.iter().copied());
                     let remedy = near.map_or_else(

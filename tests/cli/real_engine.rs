@@ -335,4 +335,7 @@ fn sidecars_listed_shown_and_checked() {
     assert_eq!(mixed.stdout, b"hello: ok\n");
     assert!(String::from_utf8(mixed.stderr).unwrap().starts_with("error: odd: mixed/a.yaml: "));
     place.check("sidecars check", b"", 2, &["<FILE|DIR>"], None);
+    fs::create_dir(place.0.path().join("bare")).unwrap();
+    let nothing = "error: bare: no *.yaml, *.yml or *.json in it\n";
+    place.check("sidecars check good bare", b"", 1, &[nothing], None);
 }
