@@ -11,6 +11,7 @@ mod place;
 mod request;
 mod resolve;
 mod resources;
+mod secrets;
 mod status;
 mod view;
 mod wiring;

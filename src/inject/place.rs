@@ -6,6 +6,7 @@ use super::additions::{Additions, Object, Placed, State, ports, text};
 use super::decision::{Injected, Problem};
 use super::resolve::Instance;
 use super::resources;
+use super::secrets;
 use super::status::Status;
 use super::wiring::{Target, Wiring, leave_room_below, mount, no_token_volume, rename_mount};
 use crate::names::{self, INJECT, NO_TOKEN_VOLUME, PARAMETER_INFIX, TOKEN_PATH};
@@ -273,6 +274,13 @@ impl Placer<'_, '_, '_> {
                 "spec.resources",
                 format!("{}: {cause}", instance.name),
                 "raise the pod's resources, or lower the sidecar's by its parameters",
+            );
+        }
+        if let Some((holder, app)) = secrets::exposed(state, &self.out.additions) {
+            self.problem(
+                INJECT,
+                format!("container {holder} holds a Secret that container {app} could read: they have the same user in one process namespace"),
+                "give one of them another user, or do without sharing the process namespace",
             );
         }
         self.warn(mode);

@@ -103,7 +103,7 @@ impl Checker<'_> {
 
     /// In a shared process namespace, who has the same user reads a container's files.
     fn check_secrets(&mut self) {
-        let holds_secret = self.pieces.iter().any(|p| p.body.values().any(mentions_secret));
+        let holds_secret = self.pieces.iter().any(|p| p.body.values().any(piece::mentions_secret));
         let users = self
             .sidecar
             .parameters
@@ -434,15 +434,4 @@ fn typed<T: DeserializeOwned>(map: &Map<String, Json>) -> Faults {
         .into_iter()
         .map(|at| (clean(at), "unknown field; core/v1 has none of that name here".to_owned()))
         .collect()
-}
-
-fn mentions_secret(json: &Json) -> bool {
-    match json {
-        Json::Object(map) => map.iter().any(|(key, value)| {
-            matches!(key.as_str(), "secret" | "secretKeyRef" | "secretRef")
-                || mentions_secret(value)
-        }),
-        Json::Array(items) => items.iter().any(mentions_secret),
-        _ => false,
-    }
 }

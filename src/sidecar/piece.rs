@@ -216,6 +216,19 @@ fn merge_values(path: &str, old: &mut Json, new: Json, conflict: &mut dyn FnMut(
     }
 }
 
+/// Whether a Secret is referred to anywhere in a volume or a variable.
+#[must_use]
+pub fn mentions_secret(json: &Json) -> bool {
+    match json {
+        Json::Object(map) => map.iter().any(|(key, value)| {
+            matches!(key.as_str(), "secret" | "secretKeyRef" | "secretRef")
+                || mentions_secret(value)
+        }),
+        Json::Array(items) => items.iter().any(mentions_secret),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

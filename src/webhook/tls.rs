@@ -16,14 +16,14 @@ use rustls::{RootCertStore, ServerConfig};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; expected a PEM file with {expected}", path.display())]
+    #[error("cannot read {}: {reason}; expected a PEM file with {expected}", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
         /// What it should hold.
         expected: &'static str,
-        /// Why not.
-        source: std::io::Error,
+        /// Why not. (No `source`: a chain of errors would say it twice.)
+        reason: std::io::Error,
     },
     /// The file is not PEM.
     #[error("{} is not a PEM file: {reason}; expected {expected}", path.display())]
@@ -66,7 +66,7 @@ pub enum TlsError {
     },
     /// The contents are not what their PEM labels say, or of a kind that is not supported.
     #[error(
-        "the certificate in {} and the key in {} cannot be used: {source}; expected an X.509 certificate with an \
+        "the certificate in {} and the key in {} cannot be used: {reason}; expected an X.509 certificate with an \
          ECDSA (P-256, P-384), Ed25519 or RSA key", cert.display(), key.display()
     )]
     Unusable {
@@ -75,7 +75,7 @@ pub enum TlsError {
         /// The key's file.
         key: PathBuf,
         /// What rustls says.
-        source: rustls::Error,
+        reason: rustls::Error,
     },
 }
 
@@ -114,7 +114,7 @@ impl Files {
         let chain: Vec<CertificateDer<'static>> = items(cert, CERTIFICATE)?;
         let mut keys: Vec<PrivateKeyDer<'static>> = items(key, KEY)?;
         let not_after = expiry(&chain[0]).unwrap_or_default();
-        let unusable = |source| TlsError::Unusable { cert: cert.clone(), key: key.clone(), source };
+        let unusable = |reason| TlsError::Unusable { cert: cert.clone(), key: key.clone(), reason };
         let clients = match client_ca {
             None => WebPkiClientVerifier::no_client_auth(),
             Some(path) => clients_of(path)?,
@@ -210,10 +210,10 @@ fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
 
 /// The items of one kind in a PEM file: at least one.
 fn items<T: PemObject>(path: &Path, expected: &'static str) -> Result<Vec<T>, TlsError> {
-    let text = std::fs::read(path).map_err(|source| TlsError::Read {
+    let text = std::fs::read(path).map_err(|reason| TlsError::Read {
         path: path.to_owned(),
         expected,
-        source,
+        reason,
     })?;
     let not_pem = |reason: pem::Error| TlsError::NotPem {
         path: path.to_owned(),
