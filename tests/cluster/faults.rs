@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::World;
 use crate::admission::pod;
@@ -17,8 +16,8 @@ use crate::webhook::Webhook;
 const RESTARTS: usize = 20;
 const CALLERS: usize = 4;
 
-#[expect(clippy::print_stdout, reason = "the figure belongs into the log")]
 /// Two replicas are restarted in turn, while pods that ask are created without a pause.
+#[expect(clippy::print_stdout, reason = "the figure belongs into the log")]
 pub(crate) async fn restarts_lose_no_call(world: Arc<World>) {
     let addresses = [ADDRESS, SECOND_ADDRESS];
     let label = ("restarts", "enabled");
@@ -56,7 +55,8 @@ pub(crate) async fn restarts_lose_no_call(world: Arc<World>) {
     println!("{RESTARTS} restarts, {} pods created", created.load(Ordering::Relaxed));
 }
 
-/// Stopped, so that connections stay open and nobody answers; then gone.
+/// Stopped, so that connections stay open and nobody answers (the API server gives up after the webhook's
+/// `timeoutSeconds`); then gone.
 pub(crate) async fn a_dead_webhook_blocks_only_who_asks(world: Arc<World>) {
     let label = ("dead", "enabled");
     let webhook = Webhook::install(&world.cluster, "dead", label, &[ADDRESS]).await;
@@ -65,7 +65,6 @@ pub(crate) async fn a_dead_webhook_blocks_only_who_asks(world: Arc<World>) {
     let params = PostParams { dry_run: true, ..PostParams::default() };
     for signal in ["-STOP", "-KILL"] {
         webhook.signal(0, signal);
-        let began = Instant::now();
         let error =
             pods.create(&params, &pod(json!({"outrigger.dev/inject": "topz"}))).await.unwrap_err();
         assert!(
@@ -74,8 +73,6 @@ pub(crate) async fn a_dead_webhook_blocks_only_who_asks(world: Arc<World>) {
         );
         let stored = pods.create(&params, &pod(json!({}))).await.unwrap();
         assert_eq!(stored.spec.unwrap().init_containers, None);
-        // Twice the time that the webhook's configuration allows for one call.
-        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
         let elsewhere = world.cluster.namespace(&[]).await;
         let elsewhere: Api<Pod> = Api::namespaced(world.cluster.client.clone(), &elsewhere);
         elsewhere.create(&params, &pod(json!({"outrigger.dev/inject": "topz"}))).await.unwrap();

@@ -119,7 +119,8 @@ fn serve(name: &'static str, folder: &Path, address: &str, port: u16) -> Process
         folder,
         Command::new(env!("CARGO_BIN_EXE_outrigger"))
             .args(["serve", "--health-listen", "127.0.0.1:0", "--log", "info,outrigger=debug"])
-            .args(["--drain", "1s"])
+            // The API server learns within milliseconds that an endpoint is gone; the rest is for a busy machine.
+            .args(["--drain", "3s"])
             .arg(format!("--listen={address}:{port}"))
             .arg("--tls-cert")
             .arg(folder.join("tls.crt"))
