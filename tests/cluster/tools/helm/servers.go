@@ -1,6 +1,0 @@
-//go:build servers
-
-// Package servers names the program that is built, so that `go mod tidy` keeps what it needs.
-package servers
-
-import _ "helm.sh/helm/v3/cmd/helm"
