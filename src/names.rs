@@ -34,6 +34,9 @@ pub const MAX_NAME: usize = 40;
 /// 40 + `-` + 20 stays below the 63 that Kubernetes allows for a container's name.
 pub const MAX_SUFFIX: usize = 20;
 
+/// Longest warning, in characters: the API server cuts at 256 (`k8s.io/apiserver/pkg/endpoints/handlers/warnings.go`).
+pub const MAX_WARNING: usize = 200;
+
 /// Which container `kubectl logs` and `kubectl exec` choose.
 pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// Volumes that do not keep the cluster autoscaler from moving the pod.

@@ -25,7 +25,7 @@ use additions::{Additions, State};
 use request::{Requests, Wanted};
 use status::Status;
 
-use crate::names;
+use crate::names::{self, MAX_WARNING};
 use crate::sidecar::Catalog;
 
 /// What the pod's namespace says.
@@ -37,6 +37,9 @@ pub struct Namespace {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// Values of parameters: sidecar, parameter, value.
+pub type Assigned = BTreeMap<String, BTreeMap<String, String>>;
+
 /// What the installation says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -45,9 +48,9 @@ pub struct Settings {
     /// The image of Outrigger itself, which holds the built-in programs: `$(outrigger.image)`.
     pub image: String,
     /// Values that hold where neither pod nor namespace gives one: sidecar, parameter, value.
-    pub defaults: BTreeMap<String, BTreeMap<String, String>>,
+    pub defaults: Assigned,
     /// Values that nobody may change: sidecar, parameter, value.
-    pub pinned: BTreeMap<String, BTreeMap<String, String>>,
+    pub pinned: Assigned,
 }
 
 /// All that decides, besides the pod.
@@ -176,19 +179,17 @@ impl<'p> Plan<'p> {
     }
 }
 
-/// At most 8 warnings of at most 200 characters: the API server cuts at 256, and at 4096 all in all
-/// (`k8s.io/apiserver/pkg/endpoints/handlers/warnings.go`).
+/// At most 8 warnings, none of them too long: the API server shows 4096 characters all in all.
 fn shortened(mut warnings: Vec<String>) -> Vec<String> {
     const MOST: usize = 8;
-    const LONGEST: usize = 200;
     if warnings.len() > MOST {
         let more = warnings.len() - (MOST - 1);
         warnings.truncate(MOST - 1);
         warnings.push(format!("and {more} more warnings"));
     }
     for warning in &mut warnings {
-        if let Some((at, _)) = warning.char_indices().nth(LONGEST) {
-            let keep = warning.char_indices().nth(LONGEST - 1).map_or(at, |(at, _)| at);
+        if let Some((at, _)) = warning.char_indices().nth(MAX_WARNING) {
+            let keep = warning.char_indices().nth(MAX_WARNING - 1).map_or(at, |(at, _)| at);
             warning.truncate(keep);
             warning.push('…');
         }

@@ -165,9 +165,6 @@ impl Placer<'_, '_, '_> {
                 None => missing.push(name),
             }
         }
-        if present.is_empty() {
-            return Presence::None;
-        }
         // Another revision may have had other containers: then the status annotation says which.
         let recorded = status.containers(self.instance.name, &self.instance.sidecar.name);
         let belongs = |name: &str| {
@@ -178,6 +175,9 @@ impl Placer<'_, '_, '_> {
             && recorded.iter().all(|n| belongs(n) && self.state.pod_container(n).is_some());
         if all_recorded {
             return Presence::All(recorded.into_iter().map(ToOwned::to_owned).collect());
+        }
+        if present.is_empty() {
+            return Presence::None;
         }
         if missing.is_empty() {
             return Presence::All(present);

@@ -3,7 +3,7 @@
 use super::decision::Problem;
 use super::request::Wanted;
 use super::view::{Container, PodView};
-use super::{Context, Settings};
+use super::{Assigned, Context, Settings};
 use crate::names::{self, CONTAINERS, INJECT, MODE, PARAMETER_INFIX};
 use crate::sidecar::parameter::{Kind, Parameter, Setter, one_of};
 use crate::sidecar::value::Value;
@@ -194,20 +194,17 @@ impl<'a> Lookup<'a, '_> {
 
     /// The text that somebody gave; an empty one counts as absent.
     fn given(&self, parameter: &str) -> Option<Given<'a>> {
-        let installation = |of: fn(&Settings) -> &_| {
-            let all: &'a std::collections::BTreeMap<
-                String,
-                std::collections::BTreeMap<String, String>,
-            > = of(self.context.settings);
+        let settings: &'a Settings = self.context.settings;
+        let installation = |all: &'a Assigned| {
             all.get(&self.sidecar.name).and_then(|s| s.get(parameter)).map(String::as_str)
         };
         let key = self.annotation(parameter);
         let namespace: &'a super::Namespace = self.context.namespace;
         let sources = [
-            (Origin::Pinned, installation(|s| &s.pinned)),
+            (Origin::Pinned, installation(&settings.pinned)),
             (Origin::Pod, self.pod.annotation(&key)),
             (Origin::Namespace, namespace.annotations.get(&key).map(String::as_str)),
-            (Origin::Installation, installation(|s| &s.defaults)),
+            (Origin::Installation, installation(&settings.defaults)),
         ];
         let ruled_out = self.is_ruled_out(parameter);
         sources.into_iter().find_map(|(origin, text)| {
@@ -242,8 +239,9 @@ impl<'a> Lookup<'a, '_> {
         parameter: &Parameter,
         values: &Values<'_>,
     ) -> Option<Option<Value>> {
-        self.check_pinned(name);
-        let Some(given) = self.given(name) else {
+        let given = self.given(name);
+        self.check_pinned(name, given.as_ref());
+        let Some(given) = given else {
             if let Some(value) = self.sidecar.value_from_pod(parameter, values) {
                 return Some(Some(value));
             }
@@ -281,10 +279,12 @@ impl<'a> Lookup<'a, '_> {
 
     fn missing(&mut self, name: &str, parameter: &Parameter) {
         let settable = |setter| parameter.settable_by.contains(&setter);
-        let origin = match () {
-            () if settable(Setter::Pod) => Origin::Pod,
-            () if settable(Setter::Namespace) => Origin::Namespace,
-            () => Origin::Installation,
+        let origin = if settable(Setter::Pod) {
+            Origin::Pod
+        } else if settable(Setter::Namespace) {
+            Origin::Namespace
+        } else {
+            Origin::Installation
         };
         let mut cause = format!("missing, and {} needs it", self.sidecar.name);
         if !parameter.description.is_empty() {
@@ -295,8 +295,8 @@ impl<'a> Lookup<'a, '_> {
     }
 
     /// A pod that sets what is pinned to something else would not get what it asks for.
-    fn check_pinned(&mut self, name: &str) {
-        let Some(Given { text: pinned, origin: Origin::Pinned }) = self.given(name) else { return };
+    fn check_pinned(&mut self, name: &str, given: Option<&Given<'_>>) {
+        let Some(&Given { text: pinned, origin: Origin::Pinned }) = given else { return };
         let key = self.annotation(name);
         let own = self
             .pod
@@ -374,8 +374,8 @@ impl<'a> Lookup<'a, '_> {
             ModeChoice::Auto if can => Mode::Native,
             ModeChoice::Auto | ModeChoice::Container => Mode::Container,
         };
-        self.check_pinned(MODE);
         let given = self.given(MODE);
+        self.check_pinned(MODE, given.as_ref());
         let place =
             given.as_ref().map_or_else(|| INJECT.to_owned(), |g| self.place(MODE, g.origin));
         let wanted = match given.as_ref().map(|g| g.text) {
@@ -417,15 +417,16 @@ impl<'a> Lookup<'a, '_> {
             self.problem("spec.containers".into(), cause, "add one");
             return Vec::new();
         }
-        self.check_pinned(CONTAINERS);
-        let given = self.given(CONTAINERS).filter(|given| given.text != "*");
-        let Some(given) = given else {
+        let given = self.given(CONTAINERS);
+        self.check_pinned(CONTAINERS, given.as_ref());
+        let by_default = given.is_none();
+        let Some(given) = given.filter(|given| given.text != "*") else {
             let mut wired: Vec<_> = app().filter(own).collect();
             if wired.is_empty() {
                 // Its only container has the name of a sidecar: that is told elsewhere.
                 wired = app().collect();
             }
-            if self.given(CONTAINERS).is_none() {
+            if by_default {
                 wired.truncate(1);
             }
             return wired;

@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use super::review::{Answer, Review, Ruling, Subject};
 use crate::inject::{Decision, Injected, Outcome, PodView, Problem};
-use crate::names;
+use crate::names::{self, MAX_WARNING};
 
 /// Decides about a pod in the namespace of this name.
 ///
 /// A name and no more, because what the namespace says is known to whoever makes this function, not to a review.
 pub type Decide = dyn Fn(&PodView<'_>, &str) -> Decision + Send + Sync;
-
-/// Longest warning, in characters; the API server cuts at 256.
-const MAX_WARNING: usize = 200;
 
 /// The answer to one review, and how it came about.
 #[derive(Debug)]
